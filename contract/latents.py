@@ -9,8 +9,10 @@ Shapes: N rows, D latent dimensions, K classes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from enum import StrEnum
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +23,7 @@ from contract.philox import Stream, random_words
 
 Float32 = NDArray[np.float32]
 
-RNG = "philox4x32-10/icdf-v1"
+RNG: Final = "philox4x32-10/icdf-v1"
 """The name of the rule by which (seed, index) becomes a latent; it changes if the rule ever does."""
 
 MAX_SEED = 2**53 - 1
@@ -120,7 +122,7 @@ def truncate_threshold(latent_ND: Float32, threshold: float) -> Float32:
     where Φ keeps its precision.
     """
     g = latent_ND.astype(np.float64)
-    low = float(normal_cdf(np.float64(-threshold))[()])
+    low = 0.5 * math.erfc(threshold * math.sqrt(0.5))
     lower_tail = low + normal_cdf(-np.abs(g)) * (1.0 - 2.0 * low)
     return np.copysign(normal_quantile(lower_tail), g).astype(np.float32)
 
@@ -141,9 +143,7 @@ def graph_input(latent_ND: Float32, prior: Prior, truncation: Truncation | None 
     (:data:`TRUNCATION_MODES`) and for a zero latent under a sphere prior.
     """
     if truncation is not None and truncation.mode not in TRUNCATION_MODES[prior]:
-        raise UndefinedLatent(
-            f"truncation mode {truncation.mode} means nothing for a {prior} prior"
-        )
+        raise UndefinedLatent(f"truncation mode {truncation.mode} means nothing for a {prior} prior")
     if prior is Prior.SPHERE:
         return _on_sphere(latent_ND)
     z = latent_ND

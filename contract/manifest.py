@@ -188,9 +188,7 @@ class Canary(_Frozen):
         except (ValueError, zlib.error) as error:
             raise InvalidManifest("canaries: data is not compressed base64") from error
         if len(raw) != size:
-            raise InvalidManifest(
-                f"canaries: data does not hold one output of shape {output.shape}"
-            )
+            raise InvalidManifest(f"canaries: data does not hold one output of shape {output.shape}")
         if isinstance(output, ImageOutput):
             return np.frombuffer(raw, np.uint8).reshape(output.shape)
         return np.frombuffer(raw, np.dtype("<f4")).astype(np.float32).reshape(output.shape)
@@ -249,9 +247,7 @@ def canonical_json(document: Any) -> bytes:  # noqa: ANN401 - any JSON document 
 
     Keys sorted, no blanks, UTF-8, numbers as Python writes them; NaN and infinities are refused.
     """
-    text = json.dumps(
-        document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return text.encode("utf-8")
 
 

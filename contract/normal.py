@@ -95,9 +95,7 @@ def normal_quantile(probability: Float64) -> Float64:
 
     centre = np.abs(q) <= 0.425
     q_centre = q[centre]
-    result[centre] = q_centre * _ratio(
-        _CENTRE_NUMERATOR, _CENTRE_DENOMINATOR, 0.180625 - q_centre * q_centre
-    )
+    result[centre] = q_centre * _ratio(_CENTRE_NUMERATOR, _CENTRE_DENOMINATOR, 0.180625 - q_centre * q_centre)
 
     outside = ~centre
     if outside.any():
