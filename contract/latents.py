@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from contract.normal import centred_normal_cdf, normal_cdf, normal_quantile
 from contract.philox import Stream, random_words
 
 Float32 = NDArray[np.float32]
+Integers = Sequence[int] | NDArray[np.integer[Any]]
 
 RNG: Final = "philox4x32-10/icdf-v1"
 """The name of the rule by which (seed, index) becomes a latent; it changes if the rule ever does."""
@@ -85,8 +86,8 @@ def uniform_open(words: NDArray[np.uint32]) -> NDArray[np.float64]:
 
 
 def standard_normal(
-    seeds_N: Sequence[int] | NDArray[np.uint64],
-    indices_N: Sequence[int] | NDArray[np.uint64],
+    seeds_N: Integers,
+    indices_N: Integers,
     dim: int,
     stream: Stream = Stream.LATENT,
 ) -> Float32:
@@ -101,8 +102,8 @@ def standard_normal(
 
 
 def random_class(
-    seeds_N: Sequence[int] | NDArray[np.uint64],
-    indices_N: Sequence[int] | NDArray[np.uint64],
+    seeds_N: Integers,
+    indices_N: Integers,
     classes: int,
 ) -> NDArray[np.int64]:
     """Return the class that each (seed, index) draws: int64 ``[N]`` in 0 to classes - 1.

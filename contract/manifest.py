@@ -232,14 +232,34 @@ class Manifest(_Frozen):
 
     def essentials(self) -> dict[str, Any]:
         """Return what the ONNX file repeats in its metadata, so that the two can be cross-checked."""
-        return {
-            "name": self.name,
-            "latent": self.latent.model_dump(mode="json"),
-            "classes": None if self.classes is None else list(self.classes),
-            "output": self.output.model_dump(mode="json"),
-            "recipe": self.training.recipe,
-            "dataset_digest": self.training.dataset.digest,
-        }
+        return essentials(
+            name=self.name,
+            latent=self.latent,
+            classes=self.classes,
+            output=self.output,
+            recipe=self.training.recipe,
+            dataset_digest=self.training.dataset.digest,
+        )
+
+
+def essentials(
+    *,
+    name: str,
+    latent: LatentSpec,
+    classes: tuple[str, ...] | None,
+    output: ImageOutput | VectorOutput,
+    recipe: str,
+    dataset_digest: str,
+) -> dict[str, Any]:
+    """Return the document that stands in the ONNX file's metadata under :data:`METADATA_KEY`."""
+    return {
+        "name": name,
+        "latent": latent.model_dump(mode="json"),
+        "classes": None if classes is None else list(classes),
+        "output": output.model_dump(mode="json"),
+        "recipe": recipe,
+        "dataset_digest": dataset_digest,
+    }
 
 
 def canonical_json(document: Any) -> bytes:  # noqa: ANN401 - any JSON document has a canonical form

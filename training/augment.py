@@ -1,0 +1,49 @@
+"""Differentiable augmentation (Zhao et al. 2020): D sees every image, real or drawn, through it.
+
+Shapes: N rows, C channels, H height, W width.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from training.config import Augmentation
+
+
+def augment(images_NCHW: Tensor, config: Augmentation, generator: torch.Generator) -> Tensor:
+    """Return the images shifted and blanked at random, each in its own way; gradients pass through."""
+    if config.translation:
+        images_NCHW = translate(images_NCHW, config.translation, generator)
+    if config.cutout:
+        images_NCHW = cut_out(images_NCHW, config.cutout, generator)
+    return images_NCHW
+
+
+def translate(images_NCHW: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """Shift each image by whole pixels, up to ``share`` of its edge; its border is repeated."""
+    rows, channels, height, width = images_NCHW.shape
+    margin_y, margin_x = int(height * share), int(width * share)
+    if margin_y == margin_x == 0:
+        return images_NCHW
+    device = images_NCHW.device
+    offset_y = torch.randint(0, 2 * margin_y + 1, (rows,), generator=generator, device=device)
+    offset_x = torch.randint(0, 2 * margin_x + 1, (rows,), generator=generator, device=device)
+    padded = functional.pad(images_NCHW, (margin_x, margin_x, margin_y, margin_y), mode="replicate")
+    y_NH = offset_y[:, None] + torch.arange(height, device=device)
+    x_NW = offset_x[:, None] + torch.arange(width, device=device)
+    shifted = padded.gather(2, y_NH[:, None, :, None].expand(-1, channels, -1, padded.shape[3]))
+    return shifted.gather(3, x_NW[:, None, None, :].expand(-1, channels, height, -1))
+
+
+def cut_out(images_NCHW: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """Blank one rectangle of each image, ``share`` of its edges long, about a random centre."""
+    rows, _, height, width = images_NCHW.shape
+    device = images_NCHW.device
+    centre_y = torch.randint(0, height, (rows, 1), generator=generator, device=device)
+    centre_x = torch.randint(0, width, (rows, 1), generator=generator, device=device)
+    inside_y = (torch.arange(height, device=device) - centre_y).abs() * 2 < height * share
+    inside_x = (torch.arange(width, device=device) - centre_x).abs() * 2 < width * share
+    blanked = inside_y[:, None, :, None] & inside_x[:, None, None, :]
+    return images_NCHW.masked_fill(blanked, 0.0)

@@ -1,0 +1,93 @@
+"""The command line: parses arguments, calls the commands, prints faults as one sentence."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from training.errors import TrainingError
+
+_CACHE = Path(".cache/forger")
+_INTERRUPTED = 130
+
+
+def _size(text: str) -> tuple[int, int]:
+    """Parse ``64`` or ``48x64`` (height x width)."""
+    parts = text.lower().split("x")
+    if not 1 <= len(parts) <= 2 or not all(part.isdigit() and int(part) > 0 for part in parts):
+        raise argparse.ArgumentTypeError(f"{text!r} is no size: give 64, or 48x64 for height x width")
+    return int(parts[0]), int(parts[-1])
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="where to compute")
+    parser.add_argument("--threads", type=int, default=None, metavar="N", help="CPU threads (default: all)")
+    parser.add_argument(
+        "--cache", type=Path, default=_CACHE, metavar="DIR", help="where decoded data is kept (%(default)s)"
+    )
+
+
+def _add_train(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("train", help="train a generator on a data set")
+    parser.add_argument("--data", help="mnist5k, digits, gaussian, or a folder of class subfolders")
+    parser.add_argument("--recipe", default="default", help="default (recommended), vanilla, gaussian-1d")
+    parser.add_argument("--out", type=Path, metavar="RUN", help="run directory (runs/DATA-RECIPE-SEED)")
+    parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with this run; all else is known")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--kimg", type=float, metavar="N", help="thousand images to train for, in all")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="another setting, as batch_size=32"
+    )
+    parser.add_argument("--sample-every", type=float, metavar="KIMG", help="draw a grid this often")
+    parser.add_argument("--checkpoint-every", type=float, metavar="KIMG", help="save this often")
+    parser.add_argument("--size", type=_size, help="image size of a folder: 64, or 48x64 (height x width)")
+    parser.add_argument("--channels", type=int, choices=[1, 3], help="grey or colour (default: as the files)")
+    parser.add_argument("--skip-bad", action="store_true", help="leave unreadable files out")
+    _add_common(parser)
+
+
+def _add_evaluate(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("evaluate", help="judge a run's newest averaged generator")
+    parser.add_argument("run", type=Path, metavar="RUN")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the draws that are judged")
+    _add_common(parser)
+
+
+def _add_export(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("export", help="write a run's generator as the next version of a model")
+    parser.add_argument("run", type=Path, metavar="RUN")
+    parser.add_argument("--name", required=True, help="the model's name")
+    parser.add_argument("--models", type=Path, default=Path("models"), metavar="DIR", help="(%(default)s)")
+    parser.add_argument("--description", default="", help="a sentence for those who will use the model")
+    parser.add_argument("--licence", default="unspecified", help="an SPDX expression")
+    parser.add_argument("--no-evaluation", action="store_true", help="export without judging the draws")
+    _add_common(parser)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    _add_train(commands)
+    _add_evaluate(commands)
+    _add_export(commands)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code: 0, 1 for a fault of the input, 130 for an interrupt."""
+    options = build_parser().parse_args(arguments)
+    from training import commands  # noqa: PLC0415 - torch takes seconds; help need not wait for it
+
+    command = {"train": commands.train, "evaluate": commands.evaluate, "export": commands.export}
+    try:
+        command[options.command](options)
+    except TrainingError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return _INTERRUPTED
+    return 0

@@ -1,0 +1,30 @@
+"""The moving average of a network's weights and of its running statistics."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from training.config import Averaging
+
+
+def ema_beta(config: Averaging, batch_size: int, images_seen: int) -> float:
+    """Return the share of the old average that one step keeps.
+
+    0.5 ^ (batch / half-life), the half-life in images and at most ``ramp`` of those seen so far
+    (the schedule of Karras et al. 2020, which makes the average independent of the batch size).
+    """
+    halflife = min(config.halflife_kimg * 1000, max(images_seen, 1) * config.ramp)
+    return float(0.5 ** (batch_size / max(halflife, 1e-8)))
+
+
+@torch.no_grad()
+def update_average(averaged: nn.Module, network: nn.Module, beta: float) -> None:
+    """Move every weight and running statistic of ``averaged`` towards those of ``network``."""
+    for old, new in zip(averaged.parameters(), network.parameters(), strict=True):
+        old.lerp_(new, 1.0 - beta)
+    for old_statistic, new_statistic in zip(averaged.buffers(), network.buffers(), strict=True):
+        if old_statistic.is_floating_point():
+            old_statistic.lerp_(new_statistic, 1.0 - beta)
+        else:
+            old_statistic.copy_(new_statistic)

@@ -1,0 +1,173 @@
+"""Writes ``models/<name>/<next version>/``: the sole writer of models.
+
+Shapes: N rows, K classes.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from contract.layout import (
+    GENERATOR_FILE,
+    MANIFEST_FILE,
+    PREVIEW_FILE,
+    ModelDirectory,
+    is_model_name,
+    next_version,
+)
+from contract.manifest import (
+    Canary,
+    DatasetFacts,
+    EvaluationFacts,
+    FileEntry,
+    LatentSpec,
+    Manifest,
+    TrainingFacts,
+    essentials,
+    sha256_digest,
+    write_manifest,
+)
+from training.data import Dataset
+from training.errors import ExportError
+from training.export.graph import graph_spec, onnx_runner, to_onnx
+from training.export.parity import check_parity, measure_batch_invariance
+from training.export.provenance import library_versions, source_commit
+from training.monitor import draw_overview
+from training.sampling import Sampler, torch_runner
+from training.trainer import Trainer
+
+_CANARY_SEED = 7
+_CANARIES = 4
+
+
+@dataclass(frozen=True)
+class ExportRequest:
+    """What the exported model is to be called and said to be."""
+
+    name: str
+    models: Path
+    description: str
+    licence: str
+
+
+def export(
+    trainer: Trainer, dataset: Dataset, evaluation: EvaluationFacts | None, request: ExportRequest
+) -> ModelDirectory:
+    """Export a run's averaged generator as the next version of a model.
+
+    Nothing appears under ``models`` unless the parity gate passes and every file is written.
+    Raises ``ExportError`` for a name that is none and for a graph that draws something else.
+    """
+    if not is_model_name(request.name):
+        raise ExportError(
+            f"--name {request.name!r} is no model name: 1 to 64 lower-case letters, digits, '.', '_' or '-', "
+            "with a letter or digit at either end"
+        )
+    spec, prior = trainer.spec, trainer.recipe.latent.prior
+    facts = _training_facts(trainer, dataset)
+    latent = LatentSpec(dim=spec.latent_dim, prior=prior)
+    classes = dataset.class_names if spec.classes is not None else None
+    metadata = essentials(
+        name=request.name,
+        latent=latent,
+        classes=classes,
+        output=spec.output,
+        recipe=facts.recipe,
+        dataset_digest=facts.dataset.digest,
+    )
+    generator = to_onnx(trainer.state.averaged, spec, metadata)
+    runner = onnx_runner(generator, spec)
+    sampler = Sampler(runner, spec, prior)
+    parity = check_parity(torch_runner(trainer.state.averaged), runner, spec, prior)
+    files = {GENERATOR_FILE: generator, PREVIEW_FILE: _preview(sampler)}
+    directory = ModelDirectory(request.models, request.name, next_version(request.models, request.name))
+    manifest = Manifest(
+        name=request.name,
+        version=directory.version,
+        description=request.description,
+        licence=request.licence,
+        created=datetime.now(UTC).replace(microsecond=0),
+        files={name: FileEntry(sha256=sha256_digest(data), bytes=len(data)) for name, data in files.items()},
+        latent=latent,
+        classes=classes,
+        output=spec.output,
+        graph=graph_spec(spec),
+        training=facts,
+        evaluation=evaluation,
+        parity=parity,
+        batch_invariance=(measure_batch_invariance(runner, spec, prior),),
+        canaries=_canaries(sampler),
+    )
+    _write(directory, files | {MANIFEST_FILE: write_manifest(manifest)})
+    return directory
+
+
+def _training_facts(trainer: Trainer, dataset: Dataset) -> TrainingFacts:
+    return TrainingFacts(
+        recipe=trainer.recipe.name,
+        config=trainer.recipe.model_dump(mode="json"),
+        dataset=DatasetFacts(
+            name=dataset.name,
+            digest=dataset.digest,
+            images=len(dataset.part(held_out=False)),
+            description=dataset.description,
+            licence=dataset.licence,
+        ),
+        steps=trainer.state.steps,
+        images_seen=trainer.state.images_seen,
+        seed=trainer.config.seed,
+        weights="averaged",
+        library_versions=library_versions(),
+        source_commit=source_commit(),
+        wall_time_s=round(trainer.state.wall_time_s, 1),
+    )
+
+
+def _preview(sampler: Sampler) -> bytes:
+    stream = io.BytesIO()
+    draw_overview(sampler).save(stream, format="PNG", optimize=True)
+    return stream.getvalue()
+
+
+def _canaries(sampler: Sampler) -> tuple[Canary, ...]:
+    """Draw a few known samples, of classes spread over the model's."""
+    classes = sampler.spec.classes
+    indices = np.arange(_CANARIES)
+    labels = None if classes is None else (indices * max(1, classes // _CANARIES)) % classes
+    samples = sampler.draw(_CANARY_SEED, indices, labels)
+    return tuple(
+        Canary.of(
+            _CANARY_SEED,
+            int(index),
+            None if labels is None or classes is None else tuple(np.eye(classes)[labels[index]].tolist()),
+            samples[index],
+        )
+        for index in indices
+    )
+
+
+def _write(directory: ModelDirectory, files: dict[str, bytes]) -> None:
+    """Write all files to a temporary sibling, sync them, then rename it into place."""
+    parent = directory.path.parent
+    parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=".export-", dir=parent))
+    try:
+        for name, data in files.items():
+            with (temporary / name).open("wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+        temporary.chmod(0o755)
+        temporary.rename(directory.path)
+    except OSError as error:
+        raise ExportError(f"{directory.path} could not be written: {error}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

@@ -1,0 +1,37 @@
+"""From a recipe's network settings to modules: the one place that knows all families."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from training.config import MlpNetworks, Networks, ResnetNetworks
+from training.networks.interface import Discriminator, Generator, GeneratorSpec
+from training.networks.mlp import MlpDiscriminator, MlpGenerator
+from training.networks.resnet import ResnetDiscriminator, ResnetGenerator
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The two players."""
+
+    generator: Generator
+    discriminator: Discriminator
+
+
+def build_generator(config: Networks, spec: GeneratorSpec) -> Generator:
+    """Build an untrained generator, drawing its weights from torch's global generator."""
+    match config:
+        case MlpNetworks():
+            return MlpGenerator(config, spec)
+        case ResnetNetworks():
+            return ResnetGenerator(config, spec)
+
+
+def build_networks(config: Networks, spec: GeneratorSpec) -> Pair:
+    """Build both networks, untrained, drawing their weights from torch's global generator."""
+    generator = build_generator(config, spec)
+    match config:
+        case MlpNetworks():
+            return Pair(generator, MlpDiscriminator(config, spec))
+        case ResnetNetworks():
+            return Pair(generator, ResnetDiscriminator(config, spec))

@@ -1,0 +1,168 @@
+"""Residual networks for images of any size (SNGAN's shape, Miyato et al. 2018).
+
+Shapes: N rows, D latent dimensions, K classes, E embedding, C H W an image.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.parametrizations import spectral_norm
+from torch.nn.utils.parametrize import is_parametrized
+
+from contract.manifest import ImageOutput
+from training.config import ResnetNetworks
+from training.errors import ConfigError
+from training.networks.conditioning import ClassEmbedding, ConditionalBatchNorm2d
+from training.networks.interface import Discriminator, Generator, GeneratorSpec
+
+_COARSEST_EDGE = 4
+_LARGEST_MULTIPLE = 8
+
+
+def halvings(height: int, width: int) -> int:
+    """Return how often an image is halved on its way down: while both edges stay even and >= 4."""
+    count = 0
+    while height % 2 == width % 2 == 0 and min(height, width) // 2 >= _COARSEST_EDGE:
+        height, width, count = height // 2, width // 2, count + 1
+    return count
+
+
+def _channels(base: int, level: int) -> int:
+    return base * min(2**level, _LARGEST_MULTIPLE)
+
+
+def _image(spec: GeneratorSpec) -> ImageOutput:
+    if not isinstance(spec.output, ImageOutput):
+        raise ConfigError("the resnet family draws images; for vectors take a recipe with mlp networks")
+    return spec.output
+
+
+class GeneratorBlock(nn.Module):
+    """Norm, ReLU, double the size, convolve; norm, ReLU, convolve; add the shortcut."""
+
+    def __init__(self, channels_in: int, channels_out: int, condition_dim: int | None) -> None:
+        super().__init__()
+        self.norm_1 = ConditionalBatchNorm2d(channels_in, condition_dim)
+        self.conv_1 = nn.Conv2d(channels_in, channels_out, 3, padding=1)
+        self.norm_2 = ConditionalBatchNorm2d(channels_out, condition_dim)
+        self.conv_2 = nn.Conv2d(channels_out, channels_out, 3, padding=1)
+        self.shortcut = nn.Conv2d(channels_in, channels_out, 1)
+
+    def forward(self, x_NCHW: Tensor, condition_NE: Tensor | None) -> Tensor:
+        """Return ``[N, channels_out, 2H, 2W]``."""
+        h = functional.relu(self.norm_1(x_NCHW, condition_NE))
+        h = self.conv_1(functional.interpolate(h, scale_factor=2.0, mode="nearest"))
+        h = self.conv_2(functional.relu(self.norm_2(h, condition_NE)))
+        # A 1 x 1 convolution and a nearest upsampling commute; this order costs a quarter.
+        return h + functional.interpolate(self.shortcut(x_NCHW), scale_factor=2.0, mode="nearest")
+
+
+class ResnetGenerator(Generator):
+    """A linear map to the coarsest grid, doubling blocks, then norm, ReLU, convolution and tanh."""
+
+    def __init__(self, config: ResnetNetworks, spec: GeneratorSpec) -> None:
+        super().__init__()
+        image = _image(spec)
+        levels = halvings(image.height, image.width)
+        base = config.generator_channels
+        condition_dim = None if spec.classes is None else config.embedding_dim
+        self.embedding = None if spec.classes is None else ClassEmbedding(spec.classes, config.embedding_dim)
+        self._grid = (_channels(base, levels), image.height >> levels, image.width >> levels)
+        self.to_grid = nn.Linear(spec.latent_dim, self._grid[0] * self._grid[1] * self._grid[2])
+        self.blocks = nn.ModuleList(
+            GeneratorBlock(_channels(base, level), _channels(base, level - 1), condition_dim)
+            for level in range(levels, 0, -1)
+        )
+        self.norm = ConditionalBatchNorm2d(base, None)
+        self.to_image = nn.Conv2d(base, image.channels, 3, padding=1)
+        _initialise(self)
+
+    def forward(self, latent_ND: Tensor, class_weights_NK: Tensor | None = None) -> Tensor:
+        """Draw images; see :class:`Generator`."""
+        condition = None
+        if self.embedding is not None:
+            if class_weights_NK is None:
+                raise ValueError("a conditional generator needs class weights")
+            condition = self.embedding(class_weights_NK)
+        h = self.to_grid(latent_ND).reshape(-1, *self._grid)
+        for block in self.blocks:
+            h = block(h, condition)
+        return torch.tanh(self.to_image(functional.relu(self.norm(h, None))))
+
+
+class DiscriminatorBlock(nn.Module):
+    """ReLU, convolve, ReLU, convolve, halve the size; add the shortcut.
+
+    The first block of a network takes pixels and leaves the first ReLU out.
+    """
+
+    def __init__(self, channels_in: int, channels_out: int, *, first: bool, halve: bool) -> None:
+        super().__init__()
+        self._first = first
+        self._halve = halve
+        self.conv_1 = spectral_norm(nn.Conv2d(channels_in, channels_out, 3, padding=1))
+        self.conv_2 = spectral_norm(nn.Conv2d(channels_out, channels_out, 3, padding=1))
+        self.shortcut = spectral_norm(nn.Conv2d(channels_in, channels_out, 1))
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        """Return ``[N, channels_out, H/2, W/2]``, or H and W unchanged where nothing is halved."""
+        h = x_NCHW if self._first else functional.relu(x_NCHW)
+        h = self.conv_2(functional.relu(self.conv_1(h)))
+        shortcut = x_NCHW
+        if self._halve:
+            h = functional.avg_pool2d(h, 2)
+            shortcut = functional.avg_pool2d(shortcut, 2)
+        return h + self.shortcut(shortcut)
+
+
+class ResnetDiscriminator(Discriminator):
+    """Halving blocks, one block on the coarsest grid, a sum over it, a linear score.
+
+    With classes the score gains <embedding(y), features>: the projection discriminator of Miyato
+    and Koyama 2018.
+    """
+
+    def __init__(self, config: ResnetNetworks, spec: GeneratorSpec) -> None:
+        super().__init__()
+        image = _image(spec)
+        levels = halvings(image.height, image.width)
+        base = config.discriminator_channels
+        widths = [image.channels, *(_channels(base, level) for level in range(levels + 1))]
+        self.blocks = nn.Sequential(
+            *(
+                DiscriminatorBlock(width_in, width_out, first=level == 0, halve=level < levels)
+                for level, (width_in, width_out) in enumerate(pairwise(widths))
+            )
+        )
+        self.score = spectral_norm(nn.Linear(widths[-1], 1))
+        self.projection = (
+            None if spec.classes is None else spectral_norm(nn.Linear(spec.classes, widths[-1], bias=False))
+        )
+        _initialise(self)
+
+    def forward(self, samples: Tensor, class_weights_NK: Tensor | None = None) -> Tensor:
+        """Score images; see :class:`Discriminator`."""
+        features = functional.relu(self.blocks(samples)).sum(dim=(2, 3))
+        score = self.score(features).squeeze(1)
+        if self.projection is None:
+            return score
+        if class_weights_NK is None:
+            raise ValueError("a conditional discriminator needs class weights")
+        return score + (self.projection(class_weights_NK) * features).sum(dim=1)
+
+
+def _initialise(network: nn.Module) -> None:
+    """Draw convolutions and linear maps by Glorot's rule, as SNGAN does; biases start at zero."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            weight: Tensor = module.weight
+            if is_parametrized(module, "weight"):
+                weight = cast("Any", module).parametrizations.weight.original
+            nn.init.xavier_uniform_(weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)

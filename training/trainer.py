@@ -1,0 +1,248 @@
+"""The one training loop: it plays whatever parts a recipe names.
+
+Shapes: N rows, D latent dimensions, K classes.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from training.augment import augment
+from training.batches import Batches
+from training.checkpoint import load_checkpoint, newest_checkpoint, save_checkpoint
+from training.config import Adam, RunConfig
+from training.data import Dataset
+from training.ema import ema_beta, update_average
+from training.errors import RunError, TrainingError
+from training.losses import Loss, build_loss
+from training.monitor import Monitor
+from training.networks import Discriminator, Generator, GeneratorSpec, build_networks
+from training.noise import draw_latents
+from training.run import RunDirectory
+from training.sampling import Sampler, torch_runner
+
+_CHECKPOINT_FORMAT = 1
+
+
+class Diverged(TrainingError):
+    """A loss is no longer a finite number."""
+
+
+def generator_spec(config: RunConfig, dataset: Dataset) -> GeneratorSpec:
+    """Return the outside of the generator that this recipe trains on this data."""
+    recipe = config.recipe
+    classes = dataset.classes if recipe.conditional else None
+    return GeneratorSpec(recipe.latent.dim, classes, dataset.output)
+
+
+def _adam(config: Adam, network: torch.nn.Module) -> torch.optim.Adam:
+    betas = (config.beta1, config.beta2)
+    return torch.optim.Adam(network.parameters(), lr=config.learning_rate, betas=betas, fused=True)
+
+
+@dataclass
+class State:
+    """All that changes while training: what a checkpoint holds."""
+
+    generator: Generator
+    averaged: Generator
+    discriminator: Discriminator
+    generator_optimiser: torch.optim.Adam
+    discriminator_optimiser: torch.optim.Adam
+    random: torch.Generator
+    images_seen: int = 0
+    steps: int = 0
+    wall_time_s: float = 0.0
+
+    @classmethod
+    def fresh(cls, config: RunConfig, spec: GeneratorSpec, device: torch.device) -> State:
+        """Build untrained players from the run's seed."""
+        torch.manual_seed(config.seed)
+        pair = build_networks(config.recipe.networks, spec)
+        generator, discriminator = pair.generator.to(device), pair.discriminator.to(device)
+        return cls(
+            generator=generator,
+            averaged=copy.deepcopy(generator).requires_grad_(False),  # noqa: FBT003 - torch's signature
+            discriminator=discriminator,
+            generator_optimiser=_adam(config.recipe.generator_optimiser, generator),
+            discriminator_optimiser=_adam(config.recipe.discriminator_optimiser, discriminator),
+            random=torch.Generator(device).manual_seed(config.seed),
+        )
+
+    def _modules(self) -> dict[str, Any]:
+        return {
+            "generator": self.generator,
+            "averaged": self.averaged,
+            "discriminator": self.discriminator,
+            "generator_optimiser": self.generator_optimiser,
+            "discriminator_optimiser": self.discriminator_optimiser,
+        }
+
+    def save(self) -> dict[str, Any]:
+        """Return tensors and plain data from which :meth:`load` restores everything."""
+        cuda = self.random.device.type == "cuda"
+        return {
+            "format": _CHECKPOINT_FORMAT,
+            **{name: module.state_dict() for name, module in self._modules().items()},
+            "random": self.random.get_state(),
+            "torch_random": torch.get_rng_state(),
+            "cuda_random": torch.cuda.get_rng_state() if cuda else None,
+            "images_seen": self.images_seen,
+            "steps": self.steps,
+            "wall_time_s": self.wall_time_s,
+        }
+
+    def load(self, saved: dict[str, Any]) -> None:
+        """Take over a saved state; raises ``RunError`` if it belongs to other settings."""
+        if saved.get("format") != _CHECKPOINT_FORMAT:
+            raise RunError("the checkpoint was written by another version of the trainer")
+        try:
+            for name, module in self._modules().items():
+                module.load_state_dict(saved[name])
+        except (RuntimeError, ValueError, KeyError) as error:
+            raise RunError(f"the checkpoint does not fit the run's configuration: {error}") from error
+        self.random.set_state(saved["random"])
+        torch.set_rng_state(saved["torch_random"])
+        if saved["cuda_random"] is not None and self.random.device.type == "cuda":
+            torch.cuda.set_rng_state(saved["cuda_random"])
+        self.images_seen = saved["images_seen"]
+        self.steps = saved["steps"]
+        self.wall_time_s = saved["wall_time_s"]
+
+
+class Trainer:
+    """A recipe's parts on a data set, ready to play."""
+
+    def __init__(self, config: RunConfig, dataset: Dataset, run: RunDirectory, device: torch.device) -> None:
+        self.config = config
+        self.recipe = config.recipe
+        self.spec = generator_spec(config, dataset)
+        self.run = run
+        self.batches = Batches(dataset.part(held_out=False), self.spec.classes, config.seed, device)
+        self.loss: Loss = build_loss(self.recipe.loss)
+        self.state = State.fresh(config, self.spec, device)
+        self.total_images = round(self.recipe.total_kimg * 1000)
+        self._autocast = torch.autocast(device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16")
+
+    @property
+    def sampler(self) -> Sampler:
+        """The averaged generator, to draw from."""
+        return Sampler(torch_runner(self.state.averaged), self.spec, self.recipe.latent.prior)
+
+    def resume(self) -> None:
+        """Go back to the run's newest checkpoint."""
+        self.state.load(load_checkpoint(newest_checkpoint(self.run.checkpoints)))
+
+    def train(self) -> None:
+        """Play until the recipe's images are seen; an interrupt saves before it ends the run."""
+        state = self.state
+        with Monitor(self.run, self.total_images, state.images_seen) as monitor:
+            try:
+                while state.images_seen < self.total_images:
+                    self._step(monitor)
+            except KeyboardInterrupt:
+                self.checkpoint()
+                raise
+            monitor.sample(state.images_seen, self.sampler)
+        self.checkpoint()
+
+    def checkpoint(self) -> None:
+        """Save the whole state."""
+        save_checkpoint(self.run.checkpoints, self.state.images_seen, self.state.save())
+
+    def _step(self, monitor: Monitor) -> None:
+        """One turn of each player, and what is due after it."""
+        started = time.monotonic()
+        state, recipe = self.state, self.recipe
+        before = state.images_seen
+        self._set_learning_rates()
+        for _ in range(recipe.discriminator_steps):
+            d_loss, real, fake = self._discriminator_step()
+            state.images_seen += recipe.batch_size
+        g_loss = self._generator_step()
+        beta = ema_beta(recipe.averaging, state.images_seen - before, state.images_seen)
+        update_average(state.averaged, state.generator, beta)
+        state.steps += 1
+        monitor.record(
+            state.images_seen - before, d_loss=d_loss, g_loss=g_loss, d_real=real.mean(), d_fake=fake.mean()
+        )
+        state.wall_time_s += time.monotonic() - started
+        self._after_step(monitor, before)
+
+    def _after_step(self, monitor: Monitor, before: int) -> None:
+        config, now = self.config, self.state.images_seen
+
+        def due(every_kimg: float) -> bool:
+            every = every_kimg * 1000
+            return now // every > before // every
+
+        if due(config.log_every_kimg):
+            means = monitor.report(now, steps=self.state.steps, wall_time_s=round(self.state.wall_time_s, 3))
+            if not all(math.isfinite(value) for value in means.values()):
+                raise Diverged(f"a loss is no longer finite after {now} images: {means}")
+        if due(config.sample_every_kimg):
+            monitor.sample(now, self.sampler)
+        if due(config.checkpoint_every_kimg):
+            self.checkpoint()
+
+    def _set_learning_rates(self) -> None:
+        recipe = self.recipe
+        left = 1.0 - self.state.images_seen / self.total_images
+        factor = min(1.0, left / recipe.learning_rate_decay) if recipe.learning_rate_decay else 1.0
+        for optimiser, config in (
+            (self.state.generator_optimiser, recipe.generator_optimiser),
+            (self.state.discriminator_optimiser, recipe.discriminator_optimiser),
+        ):
+            for group in optimiser.param_groups:
+                group["lr"] = config.learning_rate * factor
+
+    def _draw(self) -> tuple[Tensor, Tensor | None]:
+        """Draw a batch of the generator's: samples and the class weights they were drawn for."""
+        rows, random = self.recipe.batch_size, self.state.random
+        latent_ND = draw_latents(rows, self.recipe.latent.dim, self.recipe.latent.prior, random)
+        weights_NK = self.batches.random_class_weights(rows, random)
+        with self._autocast:
+            samples = self.state.generator(latent_ND, weights_NK)
+        return samples.float(), weights_NK
+
+    def _score(self, samples: Tensor, weights_NK: Tensor | None) -> Tensor:
+        """Return the discriminator's scores of samples as it gets to see them, augmented."""
+        seen = augment(samples, self.recipe.augmentation, self.state.random)
+        with self._autocast:
+            scores = self.state.discriminator(seen, weights_NK)
+        return scores.float()
+
+    def _discriminator_step(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Teach D on one batch of either kind; return its loss and its scores of both."""
+        state = self.state
+        real, real_weights = self.batches.at(state.images_seen, self.recipe.batch_size)
+        with torch.no_grad():
+            fake, fake_weights = self._draw()
+        weights = None
+        if real_weights is not None and fake_weights is not None:
+            weights = torch.cat([real_weights, fake_weights])
+        real_scores, fake_scores = self._score(torch.cat([real, fake]), weights).chunk(2)
+        loss = self.loss.discriminator(real_scores, fake_scores)
+        state.discriminator_optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        state.discriminator_optimiser.step()
+        return loss.detach(), real_scores.detach(), fake_scores.detach()
+
+    def _generator_step(self) -> Tensor:
+        """Teach G to be scored higher; return its loss."""
+        state = self.state
+        state.discriminator.requires_grad_(False)  # noqa: FBT003 - torch's signature
+        fake, weights = self._draw()
+        loss = self.loss.generator(self._score(fake, weights))
+        state.generator_optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        state.generator_optimiser.step()
+        state.discriminator.requires_grad_(True)  # noqa: FBT003 - torch's signature
+        return loss.detach()
