@@ -1,0 +1,37 @@
+"""From an endpoint's exception to its problem response: nothing an endpoint raises goes further."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from service.errors import ForgerError
+from service.exchange import exchange_of
+from service.problems import problem_of, problem_response
+
+logger = logging.getLogger("forger.http")
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+async def answer(endpoint: Endpoint, request: Request) -> Response:
+    """Return the endpoint's response, or the problem that its exception means."""
+    try:
+        return await endpoint(request)
+    except Exception as error:  # noqa: BLE001 - the one place where every error becomes an answer
+        return refuse(error, request)
+
+
+def refuse(error: Exception, request: Request) -> Response:
+    """Return the problem response of an error; what is not of the domain is logged with its cause."""
+    exchange = exchange_of(request)
+    problem = problem_of(error)
+    exchange.problem_slug = problem.slug
+    if not isinstance(error, ForgerError):
+        logger.error("request %s failed unexpectedly", exchange.request_id, exc_info=error)
+    elif problem.status >= 500:
+        logger.warning("request %s: %s: %s", exchange.request_id, problem.slug, error)
+    return problem_response(error, instance=request.url.path, request_id=exchange.request_id)

@@ -1,0 +1,103 @@
+"""One model behind the batcher: parts of requests become one run, and its output their results.
+
+Shapes: N rows, D latent dimensions, K classes; images are uint8 ``[N, H, W, C]``, vectors float32 ``[N, size]``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contract.manifest import ImageOutput, VectorOutput
+from contract.pixels import image_batch_to_pixels
+from service.batcher import Part
+from service.errors import ModelOutputFault
+
+Float32 = NDArray[np.float32]
+Drawn = NDArray[np.uint8] | Float32
+
+# The most float32 values of a run's output: 64 MiB.
+_RUN_VALUES = 2**24
+_VECTOR_BATCH = 2048
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What one request feeds the graph: z float32 ``[N, D]`` and class weights float32 ``[N, K]``."""
+
+    z_ND: Float32
+    weights_NK: Float32 | None
+
+
+class Draws(Protocol):
+    """What runs rows: ``service.engine.Session``, or a fake."""
+
+    def draw(self, z_ND: Float32, weights_NK: Float32 | None) -> Float32:
+        """Return the output of each row, float32 ``[N, ...]``."""
+
+
+def rows_per_run(output: ImageOutput | VectorOutput, max_images: int) -> int:
+    """Return the most rows of one run: vectors are light, and very large outputs run in smaller batches."""
+    wanted = max_images if isinstance(output, ImageOutput) else _VECTOR_BATCH
+    return max(1, min(wanted, _RUN_VALUES // int(np.prod(output.shape))))
+
+
+class ModelBackend:
+    """Runs one model's rows on the engine's threads; the batcher's ``Backend``."""
+
+    def __init__(
+        self,
+        session: Draws,
+        output: ImageOutput | VectorOutput,
+        *,
+        max_batch: int,
+        queue_limit: int,
+        pool: Executor,
+        observe_inference: Callable[[float], None],
+    ) -> None:
+        self._session = session
+        self._is_image = isinstance(output, ImageOutput)
+        self.max_batch = max_batch
+        self.queue_limit = queue_limit
+        self._pool = pool
+        self._observe_inference = observe_inference
+
+    async def run(self, parts: Sequence[Part[Rows]]) -> Sequence[Drawn | Exception]:
+        """Draw the rows of all parts in one run; a part whose output is not finite gets its own fault."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pool, self._draw, parts)
+
+    def _draw(self, parts: Sequence[Part[Rows]]) -> list[Drawn | Exception]:
+        z_ND = _joined([part.payload.z_ND[part.start : part.stop] for part in parts])
+        weights_NK: Any = [
+            part.payload.weights_NK[part.start : part.stop]
+            for part in parts
+            if part.payload.weights_NK is not None
+        ]
+        begun = time.perf_counter()
+        output = self._session.draw(z_ND, _joined(weights_NK) if weights_NK else None)
+        self._observe_inference(time.perf_counter() - begun)
+        finite_N = np.isfinite(output).reshape(len(output), -1).all(axis=1)
+        # NaN has no pixel; the rows it is in are withheld below.
+        drawn = image_batch_to_pixels(np.nan_to_num(output)) if self._is_image else output
+        outcomes: list[Drawn | Exception] = []
+        first = 0
+        for part in parts:
+            rows = slice(first, first + part.rows)
+            first += part.rows
+            if finite_N[rows].all():
+                outcomes.append(drawn[rows])
+            else:
+                outcomes.append(ModelOutputFault("The model's output for this request is not finite."))
+        return outcomes
+
+
+def _joined(arrays: Sequence[Float32]) -> Float32:
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)

@@ -1,0 +1,302 @@
+"""Admission and micro-batching: rows of many requests, run together, each delivered to its owner.
+
+The batcher knows no HTTP and no ML. A *job* is one request's rows for one backend; a *part* is a
+contiguous range of a job's rows; a *run* is one call of a backend with parts of one or more jobs.
+
+What it promises:
+
+- At most ``backend.queue_limit`` rows wait for a backend; more are refused with ``QueueFull``.
+- No run holds more than ``backend.max_batch`` rows; a larger job becomes several runs.
+- Nothing is started after its deadline, or after its caller was cancelled.
+- Rows are shared out fairly: each waiting job gets an equal share of the next run, so that one row is
+  never stuck behind many.
+- A run that fails is repeated job by job, so that a fault harms only the job it belongs to.
+- Runs are greedy: nothing waits for company. What piles up while the lanes are busy is a batch.
+
+Time is the event loop's own monotonic clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Generic, Protocol, TypeVar
+
+from service.errors import DeadlineExceeded, QueueFull, Unavailable
+
+PayloadT = TypeVar("PayloadT")
+ResultT = TypeVar("ResultT")
+
+
+@dataclass(frozen=True)
+class Part(Generic[PayloadT]):
+    """Rows ``start`` to ``stop`` - 1 of a job's payload."""
+
+    payload: PayloadT
+    start: int
+    stop: int
+
+    @property
+    def rows(self) -> int:
+        """How many rows the part holds."""
+        return self.stop - self.start
+
+
+class Backend(Protocol[PayloadT, ResultT]):
+    """What runs rows. Hashable by identity; one for each model."""
+
+    @property
+    def max_batch(self) -> int:
+        """The most rows of one run."""
+
+    @property
+    def queue_limit(self) -> int:
+        """The most rows that may wait."""
+
+    async def run(self, parts: Sequence[Part[PayloadT]]) -> Sequence[ResultT | Exception]:
+        """Return each part's result, or the fault that is that part's own; raise if the run failed."""
+
+
+class Observer(Protocol):
+    """Who is told what happens, for metrics."""
+
+    def waiting_changed(self, backend: Any, rows: int) -> None:  # noqa: ANN401 - any backend
+        """``rows`` rows wait for the backend now."""
+
+    def run_started(self, backend: Any, rows: int) -> None:  # noqa: ANN401 - any backend
+        """A run of ``rows`` rows begins."""
+
+    def job_started(self, backend: Any, waited_s: float) -> None:  # noqa: ANN401 - any backend
+        """A job's first rows begin, after having waited."""
+
+
+@dataclass(frozen=True)
+class Delivery(Generic[ResultT]):
+    """A job's results in the order of its rows, and how they came about."""
+
+    results: list[ResultT]
+    queue_s: float
+    run_s: float
+    batch_rows: int
+
+
+class _Job(Generic[PayloadT, ResultT]):
+    """One request's rows on their way; ``next_row`` is the first that has not been started."""
+
+    def __init__(self, payload: PayloadT, rows: int, deadline: float, loop: asyncio.AbstractEventLoop) -> None:
+        self.payload = payload
+        self.rows = rows
+        self.deadline = deadline
+        self.admitted = loop.time()
+        self.started: float | None = None
+        self.next_row = 0
+        self.batch_rows = 0
+        self.done: asyncio.Future[Delivery[ResultT]] = loop.create_future()
+        self._results: dict[int, ResultT] = {}
+        self._rows_done = 0
+
+    @property
+    def waiting(self) -> int:
+        return self.rows - self.next_row
+
+    def alive(self, now: float) -> bool:
+        return not self.done.done() and now < self.deadline
+
+    def take(self, rows: int) -> Part[PayloadT]:
+        part = Part(self.payload, self.next_row, self.next_row + rows)
+        self.next_row += rows
+        return part
+
+    def settle(self, part: Part[PayloadT], outcome: ResultT | Exception, now: float) -> None:
+        """Take in the outcome of a part; the last one completes the job."""
+        if self.done.done():
+            return
+        if isinstance(outcome, Exception):
+            self.done.set_exception(outcome)
+            return
+        self._results[part.start] = outcome
+        self._rows_done += part.rows
+        if self._rows_done == self.rows:
+            assert self.started is not None
+            in_order = [self._results[start] for start in sorted(self._results)]
+            queue_s, run_s = self.started - self.admitted, now - self.started
+            self.done.set_result(Delivery(in_order, queue_s, run_s, self.batch_rows))
+
+
+class _Queue:
+    """The jobs with rows that wait for one backend."""
+
+    def __init__(self) -> None:
+        self.jobs: deque[_Job[Any, Any]] = deque()
+        self.rows = 0
+
+
+def fair_shares(waiting: Sequence[int], limit: int) -> list[int]:
+    """Share ``limit`` rows out over jobs with ``waiting`` rows each, as evenly as they can use.
+
+    Earlier jobs get the remainder. The shares sum to min(limit, total waiting).
+    """
+    shares = [0] * len(waiting)
+    hungry = [job for job, rows in enumerate(waiting) if rows > 0]
+    left = limit
+    while left > 0 and hungry:
+        portion = max(1, left // len(hungry))
+        for job in hungry:
+            share = min(portion, waiting[job] - shares[job], left)
+            shares[job] += share
+            left -= share
+        hungry = [job for job in hungry if shares[job] < waiting[job]]
+    return shares
+
+
+class Batcher:
+    """Queues of rows in front of backends, and ``lanes`` runs at a time."""
+
+    def __init__(self, lanes: int, observer: Observer) -> None:
+        self._lanes = lanes
+        self._observer = observer
+        self._queues: dict[Backend[Any, Any], _Queue] = {}
+        self._runs: set[asyncio.Task[None]] = set()
+        self._draining = False
+
+    async def submit(
+        self, backend: Backend[PayloadT, ResultT], payload: PayloadT, rows: int, deadline: float
+    ) -> Delivery[ResultT]:
+        """Run the payload's rows and return their results in order.
+
+        ``deadline`` is a time of the event loop's clock. Raises ``QueueFull``, ``Unavailable`` when
+        draining, ``DeadlineExceeded``, or whatever fault the backend reports for these rows.
+        Cancelling the caller drops the rows that have not been started.
+        """
+        assert rows > 0, "a job has at least one row"
+        loop = asyncio.get_running_loop()
+        if self._draining:
+            raise Unavailable("The service is stopping and takes no more work.")
+        if deadline <= loop.time():
+            raise DeadlineExceeded("The deadline passed before the request could be queued.")
+        queue = self._queues.setdefault(backend, _Queue())
+        if queue.rows + rows > backend.queue_limit:
+            raise QueueFull(
+                f"{queue.rows} rows are waiting for this model and at most {backend.queue_limit} may; "
+                f"{rows} more do not fit."
+            )
+        job: _Job[PayloadT, ResultT] = _Job(payload, rows, deadline, loop)
+        queue.jobs.append(job)
+        self._count(backend, queue, rows)
+        self._pump()
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await job.done
+        except TimeoutError:
+            raise DeadlineExceeded("The deadline passed before all rows were run.") from None
+        finally:
+            self._forget(backend, queue, job)
+
+    async def drain(self) -> None:
+        """Refuse new jobs from now on, and return when all accepted ones are done."""
+        self._draining = True
+        while self._runs:
+            await asyncio.wait(self._runs)
+
+    @property
+    def draining(self) -> bool:
+        """Whether new jobs are refused."""
+        return self._draining
+
+    def _count(self, backend: Backend[Any, Any], queue: _Queue, change: int) -> None:
+        queue.rows += change
+        self._observer.waiting_changed(backend, queue.rows)
+
+    def _forget(self, backend: Backend[Any, Any], queue: _Queue, job: _Job[Any, Any]) -> None:
+        """Drop the rows of a job that was answered, failed, expired or abandoned before all were started."""
+        if not job.done.cancel() and not job.done.cancelled():
+            job.done.exception()  # marks it as seen: the caller may have been cancelled meanwhile
+        if job.waiting:
+            queue.jobs.remove(job)
+            self._count(backend, queue, -job.waiting)
+            job.next_row = job.rows
+
+    def _pump(self) -> None:
+        """Start runs while lanes are idle and rows wait."""
+        while len(self._runs) < self._lanes and self._start_one():
+            pass
+
+    def _start_one(self) -> bool:
+        """Start a run of the backend whose turn it is; tell whether any had rows to run."""
+        for backend, queue in list(self._queues.items()):
+            batch = self._next_batch(backend, queue)
+            if batch:
+                # The backend goes to the end, so that busy models take turns.
+                self._queues[backend] = self._queues.pop(backend)
+                self._runs.add(asyncio.get_running_loop().create_task(self._run(backend, batch)))
+                return True
+        return False
+
+    def _next_batch(
+        self, backend: Backend[Any, Any], queue: _Queue
+    ) -> list[tuple[_Job[Any, Any], Part[Any]]]:
+        """Take the rows of the next run off the queue, in fair shares."""
+        now = asyncio.get_running_loop().time()
+        idle_lanes = self._lanes - len(self._runs)
+        limit = min(backend.max_batch, -(-queue.rows // idle_lanes))
+        candidates = list(islice((job for job in queue.jobs if job.alive(now)), limit))
+        shares = fair_shares([job.waiting for job in candidates], limit)
+        batch = []
+        for job, share in zip(candidates, shares, strict=True):
+            if share == 0:
+                continue
+            batch.append((job, job.take(share)))
+            queue.jobs.remove(job)
+            if job.waiting:
+                queue.jobs.append(job)
+        if batch:
+            self._count(backend, queue, -sum(part.rows for _, part in batch))
+        return batch
+
+    async def _run(
+        self, backend: Backend[Any, Any], batch: list[tuple[_Job[Any, Any], Part[Any]]]
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            rows = sum(part.rows for _, part in batch)
+            now = loop.time()
+            self._observer.run_started(backend, rows)
+            for job, _ in batch:
+                job.batch_rows = max(job.batch_rows, rows)
+                if job.started is None:
+                    job.started = now
+                    self._observer.job_started(backend, now - job.admitted)
+            outcomes = await _attempt(backend, batch)
+            now = loop.time()
+            for (job, part), outcome in zip(batch, outcomes, strict=True):
+                job.settle(part, outcome, now)
+        finally:
+            task = asyncio.current_task()
+            assert task is not None
+            self._runs.discard(task)
+            self._pump()
+
+
+async def _attempt(
+    backend: Backend[Any, Any], batch: list[tuple[_Job[Any, Any], Part[Any]]]
+) -> Sequence[Any]:
+    """Run the batch; if the run fails, run each job's part alone, so that the fault stays with its owner."""
+    try:
+        outcomes = list(await backend.run([part for _, part in batch]))
+        assert len(outcomes) == len(batch), "a backend answers every part"
+    except Exception as error:  # noqa: BLE001 - whatever a backend raises belongs to the jobs, not to the batcher
+        if len(batch) == 1:
+            return [error]
+    else:
+        return outcomes
+    loop = asyncio.get_running_loop()
+    outcomes = []
+    for job, part in batch:
+        if job.alive(loop.time()):
+            outcomes.extend(await _attempt(backend, [(job, part)]))
+        else:
+            outcomes.append(DeadlineExceeded("The deadline passed before all rows were run."))
+    return outcomes

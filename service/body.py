@@ -1,0 +1,89 @@
+"""Request bodies: read up to a limit, and parsed as strict JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator
+from typing import Any, NoReturn
+
+from service.errors import BodyTooLarge, MalformedBody, UnsupportedMediaType
+
+# A form is what `curl -d` calls its data, whatever it holds.
+_READ_AS_JSON = frozenset({"", "application/json", "text/json", "application/x-www-form-urlencoded", "text/plain"})
+_LONGEST_INTEGER = 400
+_ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+
+
+def check_media_type(content_type: str, content_encoding: str) -> None:
+    """Raise ``UnsupportedMediaType`` for a body that is labelled as something else than JSON or text."""
+    media_type = content_type.partition(";")[0].strip().lower()
+    if media_type not in _READ_AS_JSON and not re.fullmatch(r"application/[\w.-]+\+json", media_type):
+        raise UnsupportedMediaType("The body is read as JSON; label it application/json, or leave Content-Type out.")
+    if content_encoding.strip().lower() not in ("", "identity"):
+        raise UnsupportedMediaType("The body must not be compressed; leave Content-Encoding out.")
+
+
+async def read_body(chunks: AsyncIterator[bytes], content_length: str | None, limit: int) -> bytes:
+    """Return the whole body; raises ``BodyTooLarge`` as soon as it is known to exceed ``limit`` bytes."""
+    if content_length is not None and content_length.isdecimal() and int(content_length[:20]) > limit:
+        raise _too_large(limit)
+    body = bytearray()
+    async for chunk in chunks:
+        body += chunk
+        if len(body) > limit:
+            raise _too_large(limit)
+    return bytes(body)
+
+
+def _too_large(limit: int) -> BodyTooLarge:
+    return BodyTooLarge(f"The body is larger than the limit of {limit} bytes.")
+
+
+def parse_json(body: bytes) -> Any:  # noqa: ANN401 - any JSON document
+    """Return the JSON document in the body; an empty body is ``{}``.
+
+    Stricter than ``json.loads``: UTF-8, no NaN or Infinity, no repeated keys (which of the two is meant
+    is anyone's guess), no half surrogate pairs (they cannot be written again). Raises ``MalformedBody``.
+    """
+    if not body.strip():
+        return {}
+    try:
+        document = json.loads(
+            body.decode("utf-8-sig"),
+            object_pairs_hook=_unique_keys,
+            parse_constant=_refuse_constant,
+            parse_int=_bounded_int,
+        )
+        if _ESCAPED_SURROGATE.search(body):
+            json.dumps(document, ensure_ascii=False).encode("utf-8")
+    except UnicodeDecodeError:
+        raise MalformedBody("The body is not UTF-8.") from None
+    except UnicodeEncodeError:
+        raise MalformedBody("A string of the body holds half of a surrogate pair.") from None
+    except RecursionError:
+        raise MalformedBody("The body is nested too deeply.") from None
+    except json.JSONDecodeError as error:
+        raise MalformedBody(
+            f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}."
+        ) from None
+    return document
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        shown = json.dumps(twice[:60], ensure_ascii=True)
+        raise MalformedBody(f"The key {shown} occurs more than once in one object.")
+    return document
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise MalformedBody(f"{name} is not JSON; numbers must be finite.")
+
+
+def _bounded_int(text: str) -> int | float:
+    """Return the integer; one too long for any use becomes an infinity, which no field accepts."""
+    return int(text) if len(text) <= _LONGEST_INTEGER else float(text)

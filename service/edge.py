@@ -1,0 +1,156 @@
+"""The edge: every request passes here first, and every answer last.
+
+Exceptions end here, ids and timings are put on answers, and each exchange is counted: before its last
+byte leaves, so that a client that has its answer finds it in the metrics.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.routing import Match
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.answering import refuse
+from service.cors import CrossOrigin
+from service.endpoints import Endpoints
+from service.errors import MethodNotAllowed, UnknownRoute
+from service.exchange import Exchange, open_exchange
+from service.metrics import Metrics
+from service.routes import route_table
+
+logger = logging.getLogger("forger.http")
+
+_LINGER_S = 2.0
+_LINGER_BYTES = 64 * 1024 * 1024
+_CLIENT_LEFT = 499
+
+
+class Edge:
+    """An ASGI middleware in front of ``app``, with its own table of routes."""
+
+    def __init__(self, app: ASGIApp, site: Callable[[], Site]) -> None:
+        """Take a way to the site: it is made after the middleware, and before the first request."""
+        self._app = app
+        self._site = site
+        self._routes = route_table(lambda: site().endpoints, generate=app)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request; everything that is none goes to ``app``."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        exchange = open_exchange(scope)
+        wire = _Wire(scope, receive, send, exchange, self._site())
+        try:
+            await self._dispatch(scope, exchange, wire)
+        except Exception as error:
+            if wire.started:
+                raise
+            await refuse(error, Request(scope))(scope, wire.receive, wire.send)
+        finally:
+            wire.finish()
+
+    async def _dispatch(self, scope: Scope, exchange: Exchange, wire: _Wire) -> None:
+        preflight = wire.site.cross_origin.preflight(scope["method"], wire.request_headers)
+        if preflight is not None:
+            await preflight(scope, wire.receive, wire.send)
+            return
+        allowed: set[str] = set()
+        for route in self._routes:
+            match, child_scope = route.matches(scope)
+            if match is Match.NONE:
+                continue
+            exchange.route = route.path
+            if match is Match.FULL:
+                scope.update(child_scope)
+                await route.handle(scope, wire.receive, wire.send)
+                return
+            allowed |= route.methods or set()
+        if allowed:
+            raise MethodNotAllowed(scope["method"], allowed)
+        raise UnknownRoute("There is nothing at this path; GET / says what there is.")
+
+
+@dataclass(frozen=True)
+class Site:
+    """What the edge needs of the running service."""
+
+    endpoints: Endpoints
+    metrics: Metrics
+    cross_origin: CrossOrigin
+
+
+class _Wire:
+    """One exchange's ``receive`` and ``send``, watched."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, exchange: Exchange, site: Site) -> None:
+        self.request_headers = Headers(scope=scope)
+        self.started = False
+        self.site = site
+        self._receive = receive
+        self._send = send
+        self._exchange = exchange
+        self._status = _CLIENT_LEFT
+        self._counted = False
+        self._unread = (
+            self.request_headers.get("content-length", "0") != "0"
+            or "transfer-encoding" in self.request_headers
+        )
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if not message.get("more_body", False):
+            self._unread = False
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.started = True
+            self._status = message["status"]
+            self._mark(MutableHeaders(scope=message))
+        elif message["type"] == "http.response.body" and not message.get("more_body", False):
+            self.finish()
+            if self._unread:
+                await self._send({**message, "more_body": True})
+                await self._linger()
+                message = {"type": "http.response.body", "body": b"", "more_body": False}
+        await self._send(message)
+
+    def finish(self) -> None:
+        """Count the exchange, once."""
+        if self._counted:
+            return
+        self._counted = True
+        metrics, exchange = self.site.metrics, self._exchange
+        metrics.requests.labels(exchange.route, str(self._status)).inc()
+        metrics.request_seconds.labels(exchange.route).observe(exchange.elapsed_s)
+        if exchange.problem_slug is not None:
+            metrics.rejections.labels(exchange.problem_slug).inc()
+
+    def _mark(self, headers: MutableHeaders) -> None:
+        headers["X-Request-Id"] = self._exchange.request_id
+        total = f"total;dur={self._exchange.elapsed_s * 1000:.3f}"
+        stages = headers.get("Server-Timing")
+        headers["Server-Timing"] = f"{stages}, {total}" if stages else total
+        self.site.cross_origin.mark(self.request_headers.get("origin"), headers)
+
+    async def _linger(self) -> None:
+        """Read on for a while after refusing a body.
+
+        Closing at once would reset the connection under a client that is still sending, and it would
+        never see the answer.
+        """
+        dropped = 0
+        try:
+            async with asyncio.timeout(_LINGER_S):
+                while self._unread and dropped < _LINGER_BYTES:
+                    message = await self.receive()
+                    dropped += len(message.get("body", b""))
+        except TimeoutError:
+            logger.debug("request %s: the rest of its body was not read", self._exchange.request_id)

@@ -1,0 +1,166 @@
+"""Class labels: from what a request says to one row of class weights for each image.
+
+Shapes: N images, K classes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contract.latents import random_class
+from service.errors import InvalidInput
+from service.schemas import describe, pointer
+
+RANDOM = "random"
+BALANCED = "balanced"
+
+_CLASSES_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where an image's latent comes from: a seed and an index, or neither."""
+
+    seed: int | None
+    index: int | None
+
+
+@dataclass(frozen=True)
+class Label:
+    """What one image shows: a single class, or a mixture as the weights of several, which sum to 1."""
+
+    weights: dict[int, float]
+
+    @property
+    def index(self) -> int | None:
+        """The class, or None for a mixture."""
+        return next(iter(self.weights)) if len(self.weights) == 1 else None
+
+
+def weights_matrix(labels: Sequence[Label], classes: int) -> NDArray[np.float32]:
+    """Return the class weights of each label, float32 ``[N, K]``."""
+    weights_NK = np.zeros((len(labels), classes), np.float32)
+    for row, label in enumerate(labels):
+        for index, weight in label.weights.items():
+            weights_NK[row, index] = weight
+    return weights_NK
+
+
+def read_labels(class_label: Any, origins: Sequence[Origin], classes: Sequence[str] | None) -> list[Label] | None:  # noqa: ANN401 - a JSON value
+    """Return a label for each image, or None if the model has no classes.
+
+    ``class_label`` is the request's value: an index, a name, ``random``, ``balanced``, weights, a list of
+    these with one entry for each image, or None. Raises ``InvalidInput``.
+    """
+    if classes is None:
+        if class_label is not None:
+            raise InvalidInput.at("/class_label", "class_label: this model has no classes; leave class_label out")
+        return None
+    reader = _Reader(classes)
+    if isinstance(class_label, list):
+        if len(class_label) != len(origins):
+            raise InvalidInput.at(
+                "/class_label",
+                f"class_label: the list has {len(class_label)} entries and there are {len(origins)} images; "
+                "give one entry for each image",
+            )
+        return [
+            reader.read(entry, [origin], ("class_label", place))[0]
+            for place, (entry, origin) in enumerate(zip(class_label, origins, strict=True))
+        ]
+    return reader.read(RANDOM if class_label is None else class_label, origins, ("class_label",))
+
+
+class _Reader:
+    """Reads labels of one model's classes."""
+
+    def __init__(self, classes: Sequence[str]) -> None:
+        self._classes = classes
+        self._by_name = {name: index for index, name in enumerate(classes)}
+
+    def read(self, value: Any, origins: Sequence[Origin], place: tuple[int | str, ...]) -> list[Label]:  # noqa: ANN401 - a JSON value
+        """Return what one value means for each of the images."""
+        if isinstance(value, str) and value not in self._by_name:
+            if value == RANDOM:
+                return self._random(origins, place)
+            if value == BALANCED:
+                return self._balanced(origins, place)
+        label = self._fixed(value, place)
+        return [label] * len(origins)
+
+    def _fixed(self, value: Any, place: tuple[int | str, ...]) -> Label:  # noqa: ANN401 - a JSON value
+        if isinstance(value, str) and value in self._by_name:
+            return Label({self._by_name[value]: 1.0})
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(self._classes):
+            return Label({value: 1.0})
+        if isinstance(value, dict):
+            return Label(self._weights(value, place))
+        raise _fault(place, f"{describe(value)} is no class; {self._allowed()}")
+
+    def _weights(self, value: dict[str, Any], place: tuple[int | str, ...]) -> dict[int, float]:
+        weights: dict[int, float] = {}
+        for key, weight in value.items():
+            here = (*place, key)
+            index = self._key(key, here)
+            if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 <= weight <= 1e300:
+                raise _fault(here, f"a weight must be a finite number, 0 or more, not {describe(weight)}")
+            if index in weights:
+                raise _fault(here, f"the class {self._classes[index]!r} is named twice")
+            weights[index] = float(weight)
+        largest = max(weights.values(), default=0.0)
+        if largest <= 0:
+            raise _fault(place, "the weights must name at least one class with a weight above 0")
+        return _normalized({index: weight for index, weight in weights.items() if weight > 0})
+
+    def _key(self, key: str, place: tuple[int | str, ...]) -> int:
+        if key in self._by_name:
+            return self._by_name[key]
+        if key.isascii() and key.isdecimal() and len(key) <= 9 and int(key) < len(self._classes):
+            return int(key)
+        raise _fault(place, f"{describe(key)} is no class; {self._allowed(keywords=False)}")
+
+    def _random(self, origins: Sequence[Origin], place: tuple[int | str, ...]) -> list[Label]:
+        self._need_origins(origins, place, "random draws the class from an image's seed")
+        drawn = random_class(
+            [origin.seed or 0 for origin in origins],
+            [origin.index or 0 for origin in origins],
+            len(self._classes),
+        )
+        return [Label({int(index): 1.0}) for index in drawn]
+
+    def _balanced(self, origins: Sequence[Origin], place: tuple[int | str, ...]) -> list[Label]:
+        self._need_origins(origins, place, "balanced takes the class from an image's index")
+        return [Label({(origin.index or 0) % len(self._classes): 1.0}) for origin in origins]
+
+    def _need_origins(self, origins: Sequence[Origin], place: tuple[int | str, ...], why: str) -> None:
+        if any(origin.seed is None for origin in origins):
+            raise _fault(
+                place, f"{why}, and not all of these latents have one; {self._allowed(keywords=False)}"
+            )
+
+    def _allowed(self, *, keywords: bool = True) -> str:
+        shown = ", ".join(self._classes[:_CLASSES_SHOWN])
+        more = ", …" if len(self._classes) > _CLASSES_SHOWN else ""
+        also = f", {RANDOM} or {BALANCED}" if keywords else ""
+        return f"give an index from 0 to {len(self._classes) - 1}, a name ({shown}{more}), weights of these{also}"
+
+
+def _normalized(weights: dict[int, float]) -> dict[int, float]:
+    """Return the weights with sum 1. Weights that have it already stay as they are, to the last bit."""
+    total = math.fsum(weights.values())
+    if abs(total - 1.0) < 1e-9:
+        return weights
+    largest = max(weights.values())
+    scaled = {index: weight / largest for index, weight in weights.items()}
+    total = math.fsum(scaled.values())
+    return {index: weight / total for index, weight in scaled.items()}
+
+
+def _fault(place: tuple[int | str, ...], sentence: str) -> InvalidInput:
+    return InvalidInput.at(pointer(place), f"{place[0]}: {sentence}")

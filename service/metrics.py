@@ -1,0 +1,102 @@
+"""The service's metrics, for Prometheus. Labels are bounded: route templates, models, slugs.
+
+Under BentoML the values lie in files that all worker processes share (``PROMETHEUS_MULTIPROC_DIR``), and
+what is rendered is their sum; without it they lie in this process.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+MEDIA_TYPE = CONTENT_TYPE_LATEST
+
+_DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048)
+
+
+class Metrics:
+    """Every metric of the service, under names that clients may rely on."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._names: dict[int, str] = {}
+
+        self.requests = self._counter("forger_requests", "Requests answered", "route", "status")
+        self.request_seconds = self._histogram(
+            "forger_request_seconds", "From a request's arrival to its answer's last byte", _SECONDS, "route"
+        )
+        self.rejections = self._counter("forger_rejections", "Requests answered with a problem", "reason")
+        self.images = self._counter("forger_images", "Rows (images or vectors) delivered", "model", "version")
+        self.batch_rows = self._histogram("forger_batch_rows", "Rows of each run of a model", _ROWS, "model")
+        self.queue_rows = self._gauge("forger_queue_rows", "Rows waiting", "livesum", "model")
+        self.queue_wait_seconds = self._histogram(
+            "forger_queue_wait_seconds", "From a request's admission to its first run", _SECONDS, "model"
+        )
+        self.inference_seconds = self._histogram(
+            "forger_inference_seconds", "One run of a model", _SECONDS, "model"
+        )
+        self.encode_seconds = self._histogram(
+            "forger_encode_seconds", "Encoding one answer", _SECONDS, "media_type"
+        )
+        self.model_info = self._gauge(
+            "forger_model_info", "1 for each model served", "livemax", "model", "version", "digest", "provider"
+        )
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(name, text, labels, registry=self._registry)
+
+    def _gauge(self, name: str, text: str, mode: Any, *labels: str) -> Gauge:  # noqa: ANN401 - one of the library's literals
+        return Gauge(name, text, labels, registry=self._registry, multiprocess_mode=mode)
+
+    def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+        return Histogram(name, text, labels, registry=self._registry, buckets=buckets)
+
+    def render(self) -> bytes:
+        """Return all metrics of all workers in Prometheus's text format."""
+        directory = os.environ.get(_DIRECTORY_VARIABLE)
+        if directory is None:
+            return generate_latest(self._registry)
+        _bury_the_dead(Path(directory))
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry, path=directory)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)
+
+    def name_backend(self, backend: object, model: str) -> None:
+        """Tell which model a backend runs, for the labels of what the batcher reports."""
+        self._names[id(backend)] = model
+
+    def waiting_changed(self, backend: object, rows: int) -> None:
+        """Record the batcher's queue (``batcher.Observer``)."""
+        self.queue_rows.labels(self._names[id(backend)]).set(rows)
+
+    def run_started(self, backend: object, rows: int) -> None:
+        """Record a run (``batcher.Observer``)."""
+        self.batch_rows.labels(self._names[id(backend)]).observe(rows)
+
+    def job_started(self, backend: object, waited_s: float) -> None:
+        """Record a job's wait (``batcher.Observer``)."""
+        self.queue_wait_seconds.labels(self._names[id(backend)]).observe(waited_s)
+
+
+def _bury_the_dead(directory: Path) -> None:
+    """Remove the live gauges of workers that were killed: they would count for ever."""
+    for path in directory.glob("gauge_live*_*.db"):
+        pid = path.stem.rpartition("_")[2]
+        if pid.isdecimal() and not _is_alive(int(pid)):
+            mark_process_dead(int(pid), str(directory))  # type: ignore[no-untyped-call]
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,103 @@
+"""Content negotiation: which of the representations that can be made a client likes best (RFC 9110, 12.5.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from service.encoding import CONTENT_TYPES
+from service.errors import NotAcceptable
+from service.generation import Order
+
+JSON = CONTENT_TYPES["json"]
+NPY = CONTENT_TYPES["npy"]
+
+_PICTURES = ("png", "jpeg", "webp")
+
+
+@dataclass(frozen=True)
+class MediaRange:
+    """One entry of an Accept header, such as ``image/*;q=0.5``; ``place`` is its position there."""
+
+    kind: str
+    subtype: str
+    quality: float
+    place: int
+
+    @property
+    def specificity(self) -> int:
+        """0 for ``*/*``, 1 for ``image/*``, 2 for a full media type."""
+        return (self.kind != "*") + (self.subtype != "*")
+
+    def matches(self, media_type: str) -> bool:
+        """Tell whether the media type lies in the range."""
+        kind, _, subtype = media_type.partition("/")
+        return self.kind in ("*", kind) and self.subtype in ("*", subtype)
+
+
+def parse_accept(header: str) -> list[MediaRange]:
+    """Return the ranges of an Accept header; entries that are none are passed over."""
+    ranges = []
+    for place, entry in enumerate(header.split(",")):
+        media_type, *parameters = (part.strip().lower() for part in entry.split(";"))
+        kind, slash, subtype = media_type.partition("/")
+        if slash and kind and subtype and (kind != "*" or subtype == "*"):
+            ranges.append(MediaRange(kind, subtype, _quality(parameters), place))
+    return ranges
+
+
+def _quality(parameters: Sequence[str]) -> float:
+    for parameter in parameters:
+        if parameter.startswith("q="):
+            try:
+                return min(max(float(parameter[2:]), 0.0), 1.0)
+            except ValueError:
+                return 1.0
+    return 1.0
+
+
+def choose(accept: str | None, offers: Sequence[str]) -> str | None:
+    """Return the offer that the header likes best, or None if it likes none.
+
+    Without a header the first offer is it. Equal liking goes to what is named more exactly, then to what
+    is named first, then to the earlier offer.
+    """
+    if accept is None or not accept.strip():
+        return offers[0]
+    ranges = parse_accept(accept)
+    liked = []
+    for rank, offer in enumerate(offers):
+        matching = [one for one in ranges if one.matches(offer)]
+        if matching:
+            best = max(matching, key=lambda one: one.specificity)
+            if best.quality > 0:
+                liked.append((-best.quality, -best.specificity, best.place, rank, offer))
+    return min(liked)[-1] if liked else None
+
+
+def offers_for(order: Order) -> list[str]:
+    """Return the media types that an order can be answered with, JSON first."""
+    wanted = order.request.output_format
+    single = order.count == 1 or order.request.layout == "grid"
+    pictures = _PICTURES if order.model.is_image else ("png",)
+    offers = [JSON]
+    if single or not order.model.is_image:
+        offers += [CONTENT_TYPES[name] for name in pictures if wanted in (None, name)]
+    if wanted in (None, "npy"):
+        offers.append(NPY)
+    return offers
+
+
+def negotiate(accept: str | None, order: Order) -> str:
+    """Return the media type of the answer; raises ``NotAcceptable`` saying what can be made instead."""
+    offers = offers_for(order)
+    chosen = choose(accept, offers)
+    if chosen is not None:
+        return chosen
+    hint = ""
+    asked_for_picture = any(one.kind == "image" for one in parse_accept(accept or ""))
+    if asked_for_picture and order.model.is_image and order.count > 1 and order.request.layout == "list":
+        hint = f" One picture cannot hold {order.count} images unless layout is grid."
+    elif order.request.output_format is not None:
+        hint = f" output_format {order.request.output_format} rules the others out."
+    raise NotAcceptable(f"Accept names nothing that this request can be answered with: {', '.join(offers)}.{hint}")

@@ -1,0 +1,164 @@
+"""Errors as ``application/problem+json`` (RFC 9457): one table from exception to status."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from starlette.responses import Response
+
+from service.errors import (
+    BodyTooLarge,
+    ClientLeft,
+    DeadlineExceeded,
+    ForgerError,
+    InvalidInput,
+    MalformedBody,
+    MethodNotAllowed,
+    ModelOutputFault,
+    NotAcceptable,
+    QueueFull,
+    Unavailable,
+    UnknownModel,
+    UnknownRoute,
+    UnsupportedMediaType,
+)
+
+MEDIA_TYPE = "application/problem+json"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A kind of problem: its status, its slug under ``/problems/``, its title and a sentence of help."""
+
+    status: int
+    slug: str
+    title: str
+    help: str
+    retry_after_s: int | None = None
+
+    @property
+    def type(self) -> str:
+        """The problem's ``type``, a path of this service."""
+        return f"/problems/{self.slug}"
+
+
+PROBLEMS: dict[type[ForgerError], Problem] = {
+    MalformedBody: Problem(
+        400,
+        "malformed-json",
+        "The body is not JSON",
+        "Send one JSON object in UTF-8, each key once, without NaN or Infinity; an empty body means {}.",
+    ),
+    UnknownModel: Problem(
+        404, "unknown-model", "No such model", "GET /models lists every model and its versions."
+    ),
+    UnknownRoute: Problem(
+        404, "unknown-route", "Nothing is here", "GET / says what this service is and where things are."
+    ),
+    MethodNotAllowed: Problem(
+        405, "method-not-allowed", "Another method is needed", "The Allow header lists the methods of this path."
+    ),
+    NotAcceptable: Problem(
+        406,
+        "not-acceptable",
+        "That representation cannot be made",
+        "Ask for application/json, which always works, for image/png, image/jpeg or image/webp with one image "
+        "or layout grid, or for application/x-npy; output_format, when given, must agree.",
+    ),
+    BodyTooLarge: Problem(
+        413, "body-too-large", "The body is too large", "Split the work over several requests of fewer latents."
+    ),
+    UnsupportedMediaType: Problem(
+        415,
+        "unsupported-media-type",
+        "The body's media type is not read",
+        "Send JSON, labelled application/json or not labelled at all.",
+    ),
+    InvalidInput: Problem(
+        422,
+        "invalid-input",
+        "The input has wrong values",
+        "Each member of errors points at a value and says what is allowed there.",
+    ),
+    QueueFull: Problem(
+        429,
+        "queue-full",
+        "Too much work is waiting",
+        "Wait for the seconds in Retry-After, then send the request again.",
+        retry_after_s=1,
+    ),
+    ClientLeft: Problem(
+        499, "client-left", "The client left", "The connection was closed before the answer was ready."
+    ),
+    ModelOutputFault: Problem(
+        500,
+        "model-output",
+        "The model's output is not finite",
+        "This latent drives the model out of its range; choose another seed, latent or truncation.",
+    ),
+    Unavailable: Problem(
+        503,
+        "unavailable",
+        "The service takes no work now",
+        "It is starting or stopping; wait for the seconds in Retry-After, then send the request again.",
+        retry_after_s=1,
+    ),
+    DeadlineExceeded: Problem(
+        504,
+        "deadline-exceeded",
+        "The request ran out of time",
+        "Ask for fewer images at once, or leave X-Timeout-Ms out.",
+    ),
+}
+"""Every error that may reach a client; anything else is ``UNEXPECTED``."""
+
+UNEXPECTED = Problem(
+    500,
+    "unexpected",
+    "An unexpected fault of the service",
+    "The fault lies in the service; its log holds the request_id and the cause.",
+)
+
+BY_SLUG: Mapping[str, Problem] = {problem.slug: problem for problem in [*PROBLEMS.values(), UNEXPECTED]}
+
+
+def problem_of(error: Exception) -> Problem:
+    """Return the table's entry for the error: its own class's, or the nearest of its bases."""
+    for kind in type(error).__mro__:
+        if kind in PROBLEMS:
+            return PROBLEMS[kind]
+    return UNEXPECTED
+
+
+def problem_response(error: Exception, *, instance: str, request_id: str) -> Response:
+    """Return the response that tells a client of the error; an unexpected error's own text stays inside."""
+    problem = problem_of(error)
+    document: dict[str, Any] = {
+        "type": problem.type,
+        "title": problem.title,
+        "status": problem.status,
+        "detail": problem.help if problem is UNEXPECTED else str(error),
+        "instance": instance,
+        "request_id": request_id,
+    }
+    headers = {}
+    if isinstance(error, InvalidInput):
+        document["errors"] = [fault.as_dict() for fault in error.faults]
+    if isinstance(error, MethodNotAllowed):
+        headers["Allow"] = error.allow
+    if problem.retry_after_s is not None:
+        headers["Retry-After"] = str(problem.retry_after_s)
+    return Response(orjson.dumps(document), problem.status, headers, MEDIA_TYPE)
+
+
+def help_page(problem: Problem) -> str:
+    """Return the small HTML page that a problem's ``type`` leads to."""
+    title, text = html.escape(problem.title), html.escape(problem.help)
+    return (
+        f"<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title>"
+        f"<h1>{problem.status}: {title}</h1><p>{text}</p></html>\n"
+    )

@@ -1,0 +1,240 @@
+"""The models that are served: each directory is verified, loaded and proved before it is ready."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+
+from contract.latents import graph_input, standard_normal
+from contract.layout import GENERATOR_FILE, ModelDirectory, is_model_name, model_directories, parse_version
+from contract.manifest import (
+    METADATA_KEY,
+    Canary,
+    ImageOutput,
+    InvalidManifest,
+    Manifest,
+    canonical_json,
+    read_manifest,
+    sha256_digest,
+)
+from contract.pixels import image_batch_to_pixels
+from service.backend import ModelBackend, rows_per_run
+from service.engine import Engine, GraphNames, Session
+from service.errors import InvalidSettings, UnknownModel, UnusableModel
+from service.graph_audit import audit
+from service.settings import Settings
+
+logger = logging.getLogger("forger.repository")
+
+DEFAULT_NAME = "mnist"
+"""The model that is the default when it is there and no other is configured."""
+
+_CANARY_LEVELS = 2
+_CANARY_TOLERANCE = 1e-3
+_LARGEST_MANIFEST = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, eq=False)
+class ServedModel:
+    """One version of a model, ready to draw."""
+
+    manifest: Manifest
+    digest: str
+    backend: ModelBackend
+    provider: str
+    bit_identical: bool
+    padding: str
+    max_rows: int
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.manifest.name
+
+    @property
+    def version(self) -> int:
+        """The model's version."""
+        return self.manifest.version
+
+    @property
+    def is_image(self) -> bool:
+        """Whether the model draws images, not vectors."""
+        return isinstance(self.manifest.output, ImageOutput)
+
+
+class Repository:
+    """All served models by name and version; the current version of a name is its highest."""
+
+    def __init__(self, models: Iterable[ServedModel], default: str) -> None:
+        self._models: dict[str, dict[int, ServedModel]] = {}
+        for model in models:
+            self._models.setdefault(model.name, {})[model.version] = model
+        self.default = default
+
+    @property
+    def names(self) -> list[str]:
+        """Every model's name, sorted."""
+        return sorted(self._models)
+
+    def versions(self, name: str) -> list[int]:
+        """Return the versions served of a name, rising."""
+        return sorted(self._models[name])
+
+    def all(self) -> list[ServedModel]:
+        """Return every served version of every model."""
+        return [self._models[name][version] for name in self.names for version in self.versions(name)]
+
+    def resolve(self, reference: str | None) -> ServedModel:
+        """Return the model that ``name`` or ``name:version`` means, or the default one.
+
+        Raises ``UnknownModel`` listing what there is.
+        """
+        name, colon, version_text = (self.default if reference is None else reference).partition(":")
+        if name not in self._models:
+            raise UnknownModel(_quoted(reference), self.names)
+        versions = self._models[name]
+        version = parse_version(version_text) if colon else max(versions)
+        if version not in versions:
+            known = [f"{name}:{known}" for known in sorted(versions)]
+            raise UnknownModel(_quoted(reference), known)
+        return versions[version]
+
+
+def _quoted(reference: str | None) -> str:
+    text = str(reference)
+    return json.dumps(text if len(text) <= 80 else text[:80] + "…", ensure_ascii=False)
+
+
+def default_model_name(configured: str | None, available: Iterable[str]) -> str:
+    """Return the default model's name; raises ``InvalidSettings`` if there is none, or not the configured one."""
+    names = sorted(set(available))
+    if not names:
+        raise InvalidSettings("FORGER_MODELS_DIR: the directory holds no model that can be served")
+    if configured is None:
+        return DEFAULT_NAME if DEFAULT_NAME in names else names[0]
+    if configured not in names:
+        raise InvalidSettings(
+            f"FORGER_DEFAULT_MODEL={configured!r}: no such model can be served; allowed: {', '.join(names)}"
+        )
+    return configured
+
+
+def check_default_model(settings: Settings) -> None:
+    """Raise ``InvalidSettings`` if the directory's names alone show that there can be no default model."""
+    default_model_name(
+        settings.default_model, (entry.name for entry in model_directories(settings.models_dir))
+    )
+
+
+def load_models(
+    settings: Settings, engine: Engine, observe_inference: Callable[[str, float], None]
+) -> Repository:
+    """Load every sound model of the directory; an unsound one is logged, and left out.
+
+    Raises ``InvalidSettings`` if no default model remains.
+    """
+    models = []
+    for directory in model_directories(settings.models_dir):
+        try:
+            models.append(load_model(directory, settings, engine, observe_inference))
+        except InvalidSettings:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one directory must not stop the others
+            logger.error("model %s:%d is left out: %s", directory.name, directory.version, error)  # noqa: TRY400 - the sentence is the finding
+    default = default_model_name(settings.default_model, (model.name for model in models))
+    return Repository(models, default)
+
+
+def load_model(
+    directory: ModelDirectory, settings: Settings, engine: Engine, observe_inference: Callable[[str, float], None]
+) -> ServedModel:
+    """Verify, load and prove one model directory; raises ``UnusableModel`` saying what is wrong."""
+    manifest, digest = _verified_manifest(directory)
+    graph_bytes = _verified_files(directory, manifest)
+    _audited(graph_bytes, manifest)
+    names = GraphNames(manifest.graph.latent, manifest.graph.class_weights, manifest.graph.output)
+    classes = None if manifest.classes is None else len(manifest.classes)
+    max_batch = rows_per_run(manifest.output, settings.max_batch)
+    session = engine.load(graph_bytes, names, dim=manifest.latent.dim, classes=classes, max_batch=max_batch)
+    for canary in manifest.canaries:
+        _prove(canary, session, manifest)
+    is_image = isinstance(manifest.output, ImageOutput)
+    backend = ModelBackend(
+        session,
+        manifest.output,
+        max_batch=max_batch,
+        queue_limit=settings.queue_rows if is_image else settings.queue_vectors,
+        pool=engine.pool,
+        observe_inference=lambda seconds: observe_inference(manifest.name, seconds),
+    )
+    max_rows = settings.max_images if is_image else settings.max_vectors
+    logger.info("model %s:%d on %s (%s)", manifest.name, manifest.version, session.provider, digest)
+    return ServedModel(
+        manifest, digest, backend, session.provider, session.bit_identical, session.padding.name, max_rows
+    )
+
+
+def _verified_manifest(directory: ModelDirectory) -> tuple[Manifest, str]:
+    try:
+        if directory.manifest.stat().st_size > _LARGEST_MANIFEST:
+            raise UnusableModel("the manifest is too large")
+        manifest, digest = read_manifest(directory.manifest.read_bytes())
+    except FileNotFoundError:
+        raise UnusableModel("there is no manifest") from None
+    except InvalidManifest as error:
+        raise UnusableModel(f"the manifest is unsound: {error}") from error
+    if (manifest.name, manifest.version) != (directory.name, directory.version):
+        raise UnusableModel(f"the manifest is of {manifest.name}:{manifest.version}")
+    return manifest, digest
+
+
+def _verified_files(directory: ModelDirectory, manifest: Manifest) -> bytes:
+    """Compare every file with its entry, and return the generator's bytes: what is loaded is what was checked."""
+    generator = b""
+    for name, entry in manifest.files.items():
+        path = directory.path / name
+        if not path.is_file() or path.stat().st_size != entry.bytes:
+            raise UnusableModel(f"{name} is missing or is not {entry.bytes} bytes long")
+        content = path.read_bytes()
+        if sha256_digest(content) != entry.sha256:
+            raise UnusableModel(f"{name} has not the digest that the manifest states")
+        if name == GENERATOR_FILE:
+            generator = content
+    return generator
+
+
+def _audited(graph_bytes: bytes, manifest: Manifest) -> None:
+    try:
+        model = onnx.load_model_from_string(graph_bytes)
+    except Exception as error:
+        raise UnusableModel("the generator is no ONNX file") from error
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    try:
+        stated = canonical_json(json.loads(metadata.get(METADATA_KEY, "null")))
+    except ValueError:
+        stated = b""
+    if stated != canonical_json(manifest.essentials()):
+        raise UnusableModel("the generator's own metadata differ from the manifest")
+    audit(model, manifest)
+
+
+def _prove(canary: Canary, session: Session, manifest: Manifest) -> None:
+    """Draw one of the manifest's known images, and refuse the model if it looks different."""
+    latent = standard_normal([canary.seed], [canary.index], manifest.latent.dim)
+    z = graph_input(latent, manifest.latent.prior)
+    weights = None if canary.class_weights is None else np.array([canary.class_weights], np.float32)
+    expected = canary.array(manifest.output)
+    output = session.draw(z, weights)
+    if isinstance(manifest.output, ImageOutput):
+        drawn = image_batch_to_pixels(output)[0]
+        difference = int(np.abs(drawn.astype(np.int16) - expected.astype(np.int16)).max())
+        sound = bool(np.isfinite(output).all()) and difference <= _CANARY_LEVELS
+    else:
+        sound = np.allclose(output[0], expected, rtol=_CANARY_TOLERANCE, atol=_CANARY_TOLERANCE)
+    if not sound:
+        raise UnusableModel(f"the canary image of seed {canary.seed}, index {canary.index} comes out different")

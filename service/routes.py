@@ -1,0 +1,49 @@
+"""The table of routes: every path and method of the API, and what serves it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from service.answering import answer
+from service.endpoints import Endpoints
+
+GENERATE = "/generate"
+
+Handler = Callable[[Endpoints, Request], Awaitable[Response]]
+
+
+class _Handled:
+    """A method of the endpoints as an ASGI app; the endpoints exist by the time it is called."""
+
+    def __init__(self, endpoints: Callable[[], Endpoints], handler: Handler) -> None:
+        self._endpoints = endpoints
+        self._handler = handler
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        endpoints, handler = self._endpoints(), self._handler
+        response = await answer(lambda request: handler(endpoints, request), Request(scope, receive))
+        await response(scope, receive, send)
+
+
+def route_table(endpoints: Callable[[], Endpoints], generate: ASGIApp) -> list[Route]:
+    """Return all routes; ``generate`` is the app behind ``POST /generate``."""
+
+    def get(path: str, handler: Handler) -> Route:
+        return Route(path, _Handled(endpoints, handler), methods=["GET"])
+
+    return [
+        Route(GENERATE, generate, methods=["POST"]),
+        get("/", Endpoints.about),
+        get("/models", Endpoints.models),
+        get("/models/{name}", Endpoints.model),
+        get("/livez", Endpoints.livez),
+        get("/healthz", Endpoints.livez),
+        get("/readyz", Endpoints.readyz),
+        get("/metrics", Endpoints.metrics),
+        get("/problems/{slug}", Endpoints.problem),
+    ]

@@ -1,0 +1,46 @@
+"""The running service without its HTTP: everything is made here, once, and handed to whom it serves."""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import ThreadPoolExecutor
+
+from service.batcher import Batcher
+from service.engine import Engine
+from service.generation import Studio
+from service.metrics import Metrics
+from service.repository import load_models
+from service.settings import Settings
+
+logger = logging.getLogger("forger")
+
+
+class Runtime:
+    """The models, the batcher in front of them, and the threads on which requests are prepared and encoded."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Load the models; raises ``InvalidSettings`` if there can be no service."""
+        self.settings = settings
+        self.metrics = Metrics()
+        self._engine = Engine(settings.device, settings.threads)
+        self.repository = load_models(settings, self._engine, self._observe_inference)
+        for model in self.repository.all():
+            self.metrics.name_backend(model.backend, model.name)
+            self.metrics.model_info.labels(model.name, str(model.version), model.digest, model.provider).set(1)
+        self._batcher = Batcher(lanes=settings.threads, observer=self.metrics)
+        self._pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="forger-encode")
+        self.studio = Studio(self._batcher, self._pool)
+
+    @property
+    def draining(self) -> bool:
+        """Whether the service finishes its work and takes no more."""
+        return self._batcher.draining
+
+    async def close(self) -> None:
+        """Refuse new work, finish what was accepted, and end the threads."""
+        await self._batcher.drain()
+        self._pool.shutdown(wait=True)
+        self._engine.close()
+
+    def _observe_inference(self, model: str, seconds: float) -> None:
+        self.metrics.inference_seconds.labels(model).observe(seconds)

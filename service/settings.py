@@ -1,0 +1,118 @@
+"""The service's settings: read once from ``FORGER_*`` variables into a frozen, validated object."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from contract.layout import NAME_PATTERN
+from service.errors import InvalidSettings
+
+PREFIX = "FORGER_"
+
+# Kubernetes gives every pod such variables for a Service named "forger"; they are no settings of ours.
+_SERVICE_LINK = re.compile(r"FORGER_(SERVICE_(HOST|PORT.*)|PORT(_.*)?)")
+
+_MODELS_BESIDE_SERVICE = Path(__file__).resolve().parent.parent / "models"
+
+
+def _available_cpus() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _split(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+class Settings(BaseModel):
+    """Everything that an operator may set; the description of each field says what is allowed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    models_dir: Path = Field(_MODELS_BESIDE_SERVICE, description="an existing directory of models")
+    default_model: str | None = Field(
+        None, pattern=NAME_PATTERN, description="the name of a model in FORGER_MODELS_DIR"
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto, cpu or cuda")
+    threads: int = Field(
+        default_factory=_available_cpus, ge=1, le=64, description="1 to 64 threads that run models"
+    )
+    max_images: int = Field(64, ge=1, le=4096, description="1 to 4096 images a request")
+    max_vectors: int = Field(65_536, ge=1, le=1_048_576, description="1 to 1048576 vectors a request")
+    max_batch: int = Field(32, ge=1, le=1024, description="1 to 1024 images a run of a model")
+    queue_rows: int = Field(
+        1024, ge=1, le=1_048_576, description="1 to 1048576 images waiting for a model, at least FORGER_MAX_IMAGES"
+    )
+    queue_vectors: int = Field(
+        131_072,
+        ge=1,
+        le=16_777_216,
+        description="1 to 16777216 vectors waiting for a model, at least FORGER_MAX_VECTORS",
+    )
+    deadline_ms: int = Field(30_000, ge=1, le=600_000, description="1 to 600000 milliseconds a request")
+    max_body_bytes: int = Field(
+        8 * 1024 * 1024, ge=1024, le=1024 * 1024 * 1024, description="1024 to 1073741824 bytes a body"
+    )
+    cors_origins: Annotated[tuple[str, ...], BeforeValidator(_split)] = Field(
+        (), description="origins such as https://example.org, separated by commas, or *"
+    )
+
+    @field_validator("models_dir")
+    @classmethod
+    def _exists(cls, value: Path) -> Path:
+        if not value.is_dir():
+            raise ValueError("no such directory")
+        return value.resolve()
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            if origin != "*" and not re.fullmatch(r"https?://[^/\s,*]+", origin):
+                raise ValueError(f"{origin!r} is no origin")
+        return origins
+
+    @model_validator(mode="after")
+    def _queues_hold_a_request(self) -> Settings:
+        if self.queue_rows < self.max_images:
+            raise ValueError("FORGER_QUEUE_ROWS must be at least FORGER_MAX_IMAGES")
+        if self.queue_vectors < self.max_vectors:
+            raise ValueError("FORGER_QUEUE_VECTORS must be at least FORGER_MAX_VECTORS")
+        return self
+
+
+def load_settings(environ: Mapping[str, str]) -> Settings:
+    """Return the settings that the environment spells.
+
+    Raises ``InvalidSettings`` naming the variable at fault, its fault and what is allowed.
+    """
+    given = {}
+    for key, value in environ.items():
+        if not key.startswith(PREFIX) or _SERVICE_LINK.fullmatch(key):
+            continue
+        name = key.removeprefix(PREFIX).lower()
+        if name not in Settings.model_fields or key != key.upper():
+            known = ", ".join(PREFIX + field.upper() for field in Settings.model_fields)
+            raise InvalidSettings(f"{key} is no setting; there are {known}")
+        given[name] = value
+    try:
+        return Settings.model_validate(given)
+    except ValidationError as error:
+        raise InvalidSettings(_explain(error)) from error
+
+
+def _explain(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    message = first["msg"].removeprefix("Value error, ")
+    if not first["loc"]:
+        return message
+    name = str(first["loc"][0])
+    allowed = Settings.model_fields[name].description
+    return f"{PREFIX}{name.upper()}={first['input']!r}: {message}; allowed: {allowed}"
