@@ -14,28 +14,20 @@ import bentoml
 from starlette.requests import Request
 from starlette.responses import Response
 
+from service.preflight import settings_or_exit
+
+# First of all: a wrong setting stops the start before anything heavy is imported.
+SETTINGS = settings_or_exit(os.environ)
+
 from service.answering import answer
 from service.cors import CrossOrigin
 from service.edge import Edge, Site
 from service.endpoints import Endpoints
-from service.errors import InvalidSettings
-from service.repository import check_default_model
 from service.routes import GENERATE
 from service.runtime import Runtime
-from service.settings import Settings, load_settings
 
 
-def _settings_or_exit() -> Settings:
-    """Return the settings; a wrong one ends the process, the supervisor's as much as a worker's."""
-    try:
-        settings = load_settings(os.environ)
-        check_default_model(settings)
-    except InvalidSettings as error:
-        raise SystemExit(f"forger: {error}") from error
-    return settings
-
-
-class WholeRequest(bentoml.IODescriptor):
+class WholeRequest(bentoml.IODescriptor):  # type: ignore[misc]  # BentoML exports it untyped
     """An input that is the HTTP request itself: our own parsing, limits and errors, not BentoML's."""
 
     @classmethod
@@ -45,10 +37,10 @@ class WholeRequest(bentoml.IODescriptor):
 
 
 # BentoML hands the input over as it is, not field by field, when it is marked so.
-WholeRequest.__root_input__ = True  # type: ignore[attr-defined]
+WholeRequest.__root_input__ = True
 
 
-class WholeResponse(bentoml.IODescriptor):
+class WholeResponse(bentoml.IODescriptor):  # type: ignore[misc]  # BentoML exports it untyped
     """An output that is a finished HTTP response, which BentoML passes on."""
 
 
@@ -68,12 +60,12 @@ class Forger:
         self.endpoints = Endpoints(self.runtime)
         self.site = Site(self.endpoints, self.runtime.metrics, CrossOrigin(SETTINGS.cors_origins))
 
-    @bentoml.api(route=GENERATE, input_spec=WholeRequest, output_spec=WholeResponse)
+    @bentoml.api(route=GENERATE, input_spec=WholeRequest, output_spec=WholeResponse)  # type: ignore[untyped-decorator]
     async def generate(self, request: Request, /) -> Response:
         """Draw images or vectors."""
         return await answer(self.endpoints.generate, request)
 
-    @bentoml.on_shutdown
+    @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     async def close(self) -> None:
         """Finish the accepted work."""
         await self.runtime.close()
@@ -84,5 +76,4 @@ def _site() -> Site:
     return site
 
 
-SETTINGS = _settings_or_exit()
-Forger.add_asgi_middleware(Edge, site=_site)
+Forger.add_asgi_middleware(Edge, site=_site)  # type: ignore[attr-defined]  # the decorator made it a Service

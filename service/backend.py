@@ -1,6 +1,7 @@
 """One model behind the batcher: parts of requests become one run, and its output their results.
 
-Shapes: N rows, D latent dimensions, K classes; images are uint8 ``[N, H, W, C]``, vectors float32 ``[N, size]``.
+Shapes: N rows, D latent dimensions, K classes; images are uint8 ``[N, H, W, C]``, vectors float32
+``[N, size]``.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ from service.errors import ModelOutputFault
 
 Float32 = NDArray[np.float32]
 Drawn = NDArray[np.uint8] | Float32
+ArrayT = TypeVar("ArrayT", bound=NDArray[Any])
 
 # The most float32 values of a run's output: 64 MiB.
 _RUN_VALUES = 2**24
@@ -75,16 +77,16 @@ class ModelBackend:
         return await loop.run_in_executor(self._pool, self._draw, parts)
 
     def _draw(self, parts: Sequence[Part[Rows]]) -> list[Drawn | Exception]:
-        z_ND = _joined([part.payload.z_ND[part.start : part.stop] for part in parts])
+        z_ND = joined([part.payload.z_ND[part.start : part.stop] for part in parts])
         weights_NK: Any = [
             part.payload.weights_NK[part.start : part.stop]
             for part in parts
             if part.payload.weights_NK is not None
         ]
         begun = time.perf_counter()
-        output = self._session.draw(z_ND, _joined(weights_NK) if weights_NK else None)
+        output = self._session.draw(z_ND, joined(weights_NK) if weights_NK else None)
         self._observe_inference(time.perf_counter() - begun)
-        finite_N = np.isfinite(output).reshape(len(output), -1).all(axis=1)
+        finite_N = np.atleast_1d(np.isfinite(output).reshape(len(output), -1).all(axis=1))
         # NaN has no pixel; the rows it is in are withheld below.
         drawn = image_batch_to_pixels(np.nan_to_num(output)) if self._is_image else output
         outcomes: list[Drawn | Exception] = []
@@ -99,5 +101,6 @@ class ModelBackend:
         return outcomes
 
 
-def _joined(arrays: Sequence[Float32]) -> Float32:
-    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+def joined(arrays: Sequence[ArrayT]) -> ArrayT:
+    """Return the arrays as one, in order; a single one as it is."""
+    return arrays[0] if len(arrays) == 1 else cast("ArrayT", np.concatenate(arrays))

@@ -26,9 +26,11 @@ from itertools import islice
 from typing import Any, Generic, Protocol, TypeVar
 
 from service.errors import DeadlineExceeded, QueueFull, Unavailable
+from service.fair_shares import fair_shares
 
 PayloadT = TypeVar("PayloadT")
 ResultT = TypeVar("ResultT")
+ResultT_co = TypeVar("ResultT_co", covariant=True)
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Part(Generic[PayloadT]):
         return self.stop - self.start
 
 
-class Backend(Protocol[PayloadT, ResultT]):
+class Backend(Protocol[PayloadT, ResultT_co]):
     """What runs rows. Hashable by identity; one for each model."""
 
     @property
@@ -56,7 +58,7 @@ class Backend(Protocol[PayloadT, ResultT]):
     def queue_limit(self) -> int:
         """The most rows that may wait."""
 
-    async def run(self, parts: Sequence[Part[PayloadT]]) -> Sequence[ResultT | Exception]:
+    async def run(self, parts: Sequence[Part[PayloadT]]) -> Sequence[ResultT_co | Exception]:
         """Return each part's result, or the fault that is that part's own; raise if the run failed."""
 
 
@@ -86,7 +88,9 @@ class Delivery(Generic[ResultT]):
 class _Job(Generic[PayloadT, ResultT]):
     """One request's rows on their way; ``next_row`` is the first that has not been started."""
 
-    def __init__(self, payload: PayloadT, rows: int, deadline: float, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, payload: PayloadT, rows: int, deadline: float, loop: asyncio.AbstractEventLoop
+    ) -> None:
         self.payload = payload
         self.rows = rows
         self.deadline = deadline
@@ -132,24 +136,6 @@ class _Queue:
     def __init__(self) -> None:
         self.jobs: deque[_Job[Any, Any]] = deque()
         self.rows = 0
-
-
-def fair_shares(waiting: Sequence[int], limit: int) -> list[int]:
-    """Share ``limit`` rows out over jobs with ``waiting`` rows each, as evenly as they can use.
-
-    Earlier jobs get the remainder. The shares sum to min(limit, total waiting).
-    """
-    shares = [0] * len(waiting)
-    hungry = [job for job, rows in enumerate(waiting) if rows > 0]
-    left = limit
-    while left > 0 and hungry:
-        portion = max(1, left // len(hungry))
-        for job in hungry:
-            share = min(portion, waiting[job] - shares[job], left)
-            shares[job] += share
-            left -= share
-        hungry = [job for job in hungry if shares[job] < waiting[job]]
-    return shares
 
 
 class Batcher:
@@ -256,9 +242,7 @@ class Batcher:
             self._count(backend, queue, -sum(part.rows for _, part in batch))
         return batch
 
-    async def _run(
-        self, backend: Backend[Any, Any], batch: list[tuple[_Job[Any, Any], Part[Any]]]
-    ) -> None:
+    async def _run(self, backend: Backend[Any, Any], batch: list[tuple[_Job[Any, Any], Part[Any]]]) -> None:
         loop = asyncio.get_running_loop()
         try:
             rows = sum(part.rows for _, part in batch)

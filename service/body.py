@@ -10,7 +10,9 @@ from typing import Any, NoReturn
 from service.errors import BodyTooLarge, MalformedBody, UnsupportedMediaType
 
 # A form is what `curl -d` calls its data, whatever it holds.
-_READ_AS_JSON = frozenset({"", "application/json", "text/json", "application/x-www-form-urlencoded", "text/plain"})
+_READ_AS_JSON = frozenset(
+    {"", "application/json", "text/json", "application/x-www-form-urlencoded", "text/plain"}
+)
 _LONGEST_INTEGER = 400
 _ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
@@ -19,7 +21,9 @@ def check_media_type(content_type: str, content_encoding: str) -> None:
     """Raise ``UnsupportedMediaType`` for a body that is labelled as something else than JSON or text."""
     media_type = content_type.partition(";")[0].strip().lower()
     if media_type not in _READ_AS_JSON and not re.fullmatch(r"application/[\w.-]+\+json", media_type):
-        raise UnsupportedMediaType("The body is read as JSON; label it application/json, or leave Content-Type out.")
+        raise UnsupportedMediaType(
+            "The body is read as JSON; label it application/json, or leave Content-Type out."
+        )
     if content_encoding.strip().lower() not in ("", "identity"):
         raise UnsupportedMediaType("The body must not be compressed; leave Content-Encoding out.")
 

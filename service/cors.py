@@ -24,7 +24,7 @@ class CrossOrigin:
         self._origins = frozenset(origins)
 
     def preflight(self, method: str, headers: Headers) -> Response | None:
-        """Return the answer to a browser's question beforehand, or None if the request is none that is allowed."""
+        """Return the answer to a browser's question beforehand, or None if it asks none or may not."""
         asks = method == "OPTIONS" and "access-control-request-method" in headers
         if not asks or self._allowed(headers.get("origin")) is None:
             return None

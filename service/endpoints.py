@@ -81,7 +81,9 @@ class Endpoints:
         metrics.encode_seconds.labels(media_type).observe(packed.encode_s)
         metrics.images.labels(model.name, str(model.version)).inc(order.count)
         return Response(
-            packed.body, headers={**packed.headers, "Server-Timing": stages, "Vary": "Accept"}, media_type=media_type
+            packed.body,
+            headers={**packed.headers, "Server-Timing": stages, "Vary": "Accept"},
+            media_type=media_type,
         )
 
     def _deadline(self, request: Request) -> float:

@@ -9,7 +9,6 @@ Shapes: N rows, D latent dimensions, K classes; an output is float32 ``[N, ...]`
 
 from __future__ import annotations
 
-import ctypes
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +20,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from contract.latents import standard_normal
+from service.devices import cuda_devices
 from service.errors import InvalidSettings
 
 logger = logging.getLogger("forger.engine")
@@ -75,7 +75,13 @@ class Session:
     """One model's ONNX Runtime session. ``draw`` may be called from any number of threads."""
 
     def __init__(
-        self, runtime: Any, names: GraphNames, dim: int, classes: int | None, max_batch: int, device: Device  # noqa: ANN401 - onnxruntime is untyped
+        self,
+        runtime: Any,  # noqa: ANN401 - onnxruntime is untyped
+        names: GraphNames,
+        dim: int,
+        classes: int | None,
+        max_batch: int,
+        device: Device,
     ) -> None:
         self._runtime = runtime
         self._names = names
@@ -181,23 +187,15 @@ def choose_device(setting: Literal["auto", "cpu", "cuda"]) -> Device:
         onnxruntime.preload_dlls()
         return "cuda"
     if setting == "cuda":
-        missing = "no CUDA device was found" if not present else "the installed ONNX Runtime has no CUDA in it"
+        missing = (
+            "no CUDA device was found" if not present else "the installed ONNX Runtime has no CUDA in it"
+        )
         raise InvalidSettings(f"FORGER_DEVICE='cuda': {missing}; allowed: auto, cpu or cuda")
     if present:
-        logger.warning("a CUDA device is present, but the installed ONNX Runtime has no CUDA in it: using the CPU")
+        logger.warning(
+            "a CUDA device is present, but the installed ONNX Runtime has no CUDA in it: using the CPU"
+        )
     return "cpu"
-
-
-def cuda_devices() -> int:
-    """Return how many CUDA devices the driver reports; 0 without a driver."""
-    try:
-        driver = ctypes.CDLL("libcuda.so.1")
-    except OSError:
-        return 0
-    count = ctypes.c_int(0)
-    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
-        return 0
-    return count.value
 
 
 def _providers(device: Device) -> Sequence[str | tuple[str, dict[str, str]]]:

@@ -34,7 +34,9 @@ class Exchange:
 
 def open_exchange(scope: Scope) -> Exchange:
     """Begin the exchange of a request, and leave it in the scope for :func:`exchange_of`."""
-    given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"").decode("latin-1")
+    given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"").decode(
+        "latin-1"
+    )
     request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
     scope[_KEY] = exchange = Exchange(request_id)
     return exchange

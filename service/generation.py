@@ -1,6 +1,7 @@
 """The use case of ``POST /generate``: check the request against the model, draw, and say what was drawn.
 
-Shapes: N images, D latent dimensions, K classes; images are uint8 ``[N, H, W, C]``, vectors float32 ``[N, size]``.
+Shapes: N images, D latent dimensions, K classes; images are uint8 ``[N, H, W, C]``, vectors float32
+``[N, size]``.
 """
 
 from __future__ import annotations
@@ -12,11 +13,9 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import numpy as np
-
 from contract.latents import MAX_SEED, Truncation
-from service.backend import Drawn, Rows
-from service.batcher import Batcher
+from service.backend import Drawn, Rows, joined
+from service.batcher import Batcher, Delivery
 from service.errors import InvalidInput
 from service.labels import BALANCED, Label, read_labels, weights_matrix
 from service.latent_refs import (
@@ -94,7 +93,9 @@ def _origins(request: GenerateRequest, model: ServedModel) -> tuple[Origin, ...]
     count = (request.n or 1) if request.latents is None else len(request.latents)
     if count > model.max_rows:
         what = "images" if model.is_image else "vectors"
-        raise InvalidInput.at(f"/{field}", f"{field}: {count} is too many; at most {model.max_rows} {what} a request")
+        raise InvalidInput.at(
+            f"/{field}", f"{field}: {count} is too many; at most {model.max_rows} {what} a request"
+        )
     if request.latents is not None:
         return referenced_origins(request.latents)
     index = request.index or 0
@@ -132,9 +133,10 @@ class Studio:
         Raises ``InvalidInput`` for latents that do not fit the model, and whatever the batcher raises.
         """
         latents, rows = await self.off_loop(_prepare, order)
-        delivery = await self._batcher.submit(order.model.backend, rows, order.count, deadline)
-        parts = delivery.results
-        drawn: Drawn = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        delivery: Delivery[Drawn] = await self._batcher.submit(
+            order.model.backend, rows, order.count, deadline
+        )
+        drawn = joined(delivery.results)
         return Drawing(order, latents, drawn, delivery.queue_s, delivery.run_s, delivery.batch_rows)
 
     async def off_loop(self, function: Callable[..., ReturnT], *args: Any) -> ReturnT:  # noqa: ANN401 - any arguments

@@ -116,4 +116,6 @@ def _check_value(value: onnx.ValueInfoProto, row_shape: tuple[int, ...]) -> None
     dims = tensor.shape.dim
     shape = tuple(dim.dim_value for dim in dims[1:])
     if not dims or dims[0].HasField("dim_value") or shape != row_shape:
-        raise UnusableModel(f"the graph's {value.name!r} has not the shape [N, {', '.join(map(str, row_shape))}]")
+        raise UnusableModel(
+            f"the graph's {value.name!r} has not the shape [N, {', '.join(map(str, row_shape))}]"
+        )

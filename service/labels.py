@@ -15,20 +15,13 @@ from numpy.typing import NDArray
 
 from contract.latents import random_class
 from service.errors import InvalidInput
+from service.latent_refs import Origin
 from service.schemas import describe, pointer
 
 RANDOM = "random"
 BALANCED = "balanced"
 
 _CLASSES_SHOWN = 20
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where an image's latent comes from: a seed and an index, or neither."""
-
-    seed: int | None
-    index: int | None
 
 
 @dataclass(frozen=True)
@@ -52,7 +45,11 @@ def weights_matrix(labels: Sequence[Label], classes: int) -> NDArray[np.float32]
     return weights_NK
 
 
-def read_labels(class_label: Any, origins: Sequence[Origin], classes: Sequence[str] | None) -> list[Label] | None:  # noqa: ANN401 - a JSON value
+def read_labels(
+    class_label: Any,  # noqa: ANN401 - a JSON value
+    origins: Sequence[Origin],
+    classes: Sequence[str] | None,
+) -> list[Label] | None:
     """Return a label for each image, or None if the model has no classes.
 
     ``class_label`` is the request's value: an index, a name, ``random``, ``balanced``, weights, a list of
@@ -60,7 +57,9 @@ def read_labels(class_label: Any, origins: Sequence[Origin], classes: Sequence[s
     """
     if classes is None:
         if class_label is not None:
-            raise InvalidInput.at("/class_label", "class_label: this model has no classes; leave class_label out")
+            raise InvalidInput.at(
+                "/class_label", "class_label: this model has no classes; leave class_label out"
+            )
         return None
     reader = _Reader(classes)
     if isinstance(class_label, list):
@@ -148,7 +147,8 @@ class _Reader:
         shown = ", ".join(self._classes[:_CLASSES_SHOWN])
         more = ", …" if len(self._classes) > _CLASSES_SHOWN else ""
         also = f", {RANDOM} or {BALANCED}" if keywords else ""
-        return f"give an index from 0 to {len(self._classes) - 1}, a name ({shown}{more}), weights of these{also}"
+        last = len(self._classes) - 1
+        return f"give an index from 0 to {last}, a name ({shown}{more}), weights of these{also}"
 
 
 def _normalized(weights: dict[int, float]) -> dict[int, float]:

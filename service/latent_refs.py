@@ -24,7 +24,6 @@ from contract.latents import (
 )
 from contract.manifest import LatentSpec
 from service.errors import InvalidInput
-from service.labels import Origin
 from service.schemas import (
     MAX_LATENT_VALUE,
     AnyLatentRef,
@@ -35,6 +34,14 @@ from service.schemas import (
 )
 
 Float32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where an image's latent comes from: a seed and an index, or neither."""
+
+    seed: int | None
+    index: int | None
 
 
 @dataclass(frozen=True)
@@ -105,11 +112,17 @@ def _check_graph_inputs(
 ) -> None:
     other = next((place for place, one in enumerate(references) if not isinstance(one, GraphInputRef)), None)
     if other is not None:
-        raise InvalidInput.at(f"/latents/{other}", f"latents.{other}: z cannot be mixed with other kinds of latents")
+        raise InvalidInput.at(
+            f"/latents/{other}", f"latents.{other}: z cannot be mixed with other kinds of latents"
+        )
     if truncation is not None:
-        raise InvalidInput.at("/truncation", "truncation: it cannot be combined with z, which is used as it is")
+        raise InvalidInput.at(
+            "/truncation", "truncation: it cannot be combined with z, which is used as it is"
+        )
     if prior is Prior.SPHERE:
-        raise InvalidInput.at("/latents/0/z", "latents.0.z: a model with a sphere prior takes no z; give latent")
+        raise InvalidInput.at(
+            "/latents/0/z", "latents.0.z: a model with a sphere prior takes no z; give latent"
+        )
 
 
 def _graph_input(canonical_ND: Float32, prior: Prior, truncation: Truncation | None) -> Float32:
@@ -146,5 +159,7 @@ def _decoded(reference: Base64Ref, place: int, dim: int) -> Float32:
         )
     values = np.frombuffer(raw, np.dtype("<f4")).astype(np.float32)
     if not np.all(np.abs(values) <= MAX_LATENT_VALUE):  # also false for NaN
-        raise InvalidInput.at(where, f"{name}: values must be finite and at most {MAX_LATENT_VALUE:g} in size")
+        raise InvalidInput.at(
+            where, f"{name}: values must be finite and at most {MAX_LATENT_VALUE:g} in size"
+        )
     return values

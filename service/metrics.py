@@ -10,7 +10,14 @@ import os
 from pathlib import Path
 from typing import Any
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 MEDIA_TYPE = CONTENT_TYPE_LATEST
@@ -45,7 +52,13 @@ class Metrics:
             "forger_encode_seconds", "Encoding one answer", _SECONDS, "media_type"
         )
         self.model_info = self._gauge(
-            "forger_model_info", "1 for each model served", "livemax", "model", "version", "digest", "provider"
+            "forger_model_info",
+            "1 for each model served",
+            "livemax",
+            "model",
+            "version",
+            "digest",
+            "provider",
         )
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:

@@ -22,7 +22,9 @@ def describe_model(model: ServedModel, repository: Repository) -> dict[str, Any]
         "digest": model.digest,
         "created": manifest.created.isoformat(),
         "latent": manifest.latent.model_dump(mode="json"),
-        "classes": None if classes is None else [{"index": i, "name": name} for i, name in enumerate(classes)],
+        "classes": None
+        if classes is None
+        else [{"index": i, "name": name} for i, name in enumerate(classes)],
         "output": {**manifest.output.model_dump(mode="json"), "shape": list(manifest.output.shape)},
         "truncation_modes": modes,
         "capabilities": _capabilities(model),

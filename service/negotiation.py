@@ -1,4 +1,7 @@
-"""Content negotiation: which of the representations that can be made a client likes best (RFC 9110, 12.5.1)."""
+"""Content negotiation: which of the representations that can be made a client likes best.
+
+Source: RFC 9110, 12.5.1.
+"""
 
 from __future__ import annotations
 
@@ -100,4 +103,6 @@ def negotiate(accept: str | None, order: Order) -> str:
         hint = f" One picture cannot hold {order.count} images unless layout is grid."
     elif order.request.output_format is not None:
         hint = f" output_format {order.request.output_format} rules the others out."
-    raise NotAcceptable(f"Accept names nothing that this request can be answered with: {', '.join(offers)}.{hint}")
+    raise NotAcceptable(
+        f"Accept names nothing that this request can be answered with: {', '.join(offers)}.{hint}"
+    )

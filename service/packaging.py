@@ -154,7 +154,8 @@ class _Sheet:
             return [self._item("histogram", self._single_picture(), self._single_recipe()) | {"items": items}]
         if self._order.output_format == "npy":
             return [
-                self._item("sample", values, {}) | self._facts(place) for place, values in enumerate(self._drawn)
+                self._item("sample", values, {}) | self._facts(place)
+                for place, values in enumerate(self._drawn)
             ]
         return [
             {"role": "sample", "content_type": CONTENT_TYPES["json"], "values": values, **self._facts(place)}

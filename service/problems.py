@@ -60,17 +60,23 @@ PROBLEMS: dict[type[ForgerError], Problem] = {
         404, "unknown-route", "Nothing is here", "GET / says what this service is and where things are."
     ),
     MethodNotAllowed: Problem(
-        405, "method-not-allowed", "Another method is needed", "The Allow header lists the methods of this path."
+        405,
+        "method-not-allowed",
+        "Another method is needed",
+        "The Allow header lists the methods of this path.",
     ),
     NotAcceptable: Problem(
         406,
         "not-acceptable",
         "That representation cannot be made",
-        "Ask for application/json, which always works, for image/png, image/jpeg or image/webp with one image "
-        "or layout grid, or for application/x-npy; output_format, when given, must agree.",
+        "Ask for application/json, which always works, for image/png, image/jpeg or image/webp with one "
+        "image or layout grid, or for application/x-npy; output_format, when given, must agree.",
     ),
     BodyTooLarge: Problem(
-        413, "body-too-large", "The body is too large", "Split the work over several requests of fewer latents."
+        413,
+        "body-too-large",
+        "The body is too large",
+        "Split the work over several requests of fewer latents.",
     ),
     UnsupportedMediaType: Problem(
         415,

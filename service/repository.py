@@ -11,32 +11,20 @@ import numpy as np
 import onnx
 
 from contract.latents import graph_input, standard_normal
-from contract.layout import GENERATOR_FILE, ModelDirectory, is_model_name, model_directories, parse_version
-from contract.manifest import (
-    METADATA_KEY,
-    Canary,
-    ImageOutput,
-    InvalidManifest,
-    Manifest,
-    canonical_json,
-    read_manifest,
-    sha256_digest,
-)
+from contract.layout import ModelDirectory, model_directories, parse_version
+from contract.manifest import METADATA_KEY, Canary, ImageOutput, Manifest, canonical_json
 from contract.pixels import image_batch_to_pixels
 from service.backend import ModelBackend, rows_per_run
 from service.engine import Engine, GraphNames, Session
 from service.errors import InvalidSettings, UnknownModel, UnusableModel
 from service.graph_audit import audit
-from service.settings import Settings
+from service.settings import Settings, default_model_name
+from service.verification import verified_generator, verified_manifest
 
 logger = logging.getLogger("forger.repository")
 
-DEFAULT_NAME = "mnist"
-"""The model that is the default when it is there and no other is configured."""
-
 _CANARY_LEVELS = 2
 _CANARY_TOLERANCE = 1e-3
-_LARGEST_MANIFEST = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,27 +98,6 @@ def _quoted(reference: str | None) -> str:
     return json.dumps(text if len(text) <= 80 else text[:80] + "…", ensure_ascii=False)
 
 
-def default_model_name(configured: str | None, available: Iterable[str]) -> str:
-    """Return the default model's name; raises ``InvalidSettings`` if there is none, or not the configured one."""
-    names = sorted(set(available))
-    if not names:
-        raise InvalidSettings("FORGER_MODELS_DIR: the directory holds no model that can be served")
-    if configured is None:
-        return DEFAULT_NAME if DEFAULT_NAME in names else names[0]
-    if configured not in names:
-        raise InvalidSettings(
-            f"FORGER_DEFAULT_MODEL={configured!r}: no such model can be served; allowed: {', '.join(names)}"
-        )
-    return configured
-
-
-def check_default_model(settings: Settings) -> None:
-    """Raise ``InvalidSettings`` if the directory's names alone show that there can be no default model."""
-    default_model_name(
-        settings.default_model, (entry.name for entry in model_directories(settings.models_dir))
-    )
-
-
 def load_models(
     settings: Settings, engine: Engine, observe_inference: Callable[[str, float], None]
 ) -> Repository:
@@ -151,11 +118,14 @@ def load_models(
 
 
 def load_model(
-    directory: ModelDirectory, settings: Settings, engine: Engine, observe_inference: Callable[[str, float], None]
+    directory: ModelDirectory,
+    settings: Settings,
+    engine: Engine,
+    observe_inference: Callable[[str, float], None],
 ) -> ServedModel:
     """Verify, load and prove one model directory; raises ``UnusableModel`` saying what is wrong."""
-    manifest, digest = _verified_manifest(directory)
-    graph_bytes = _verified_files(directory, manifest)
+    manifest, digest = verified_manifest(directory)
+    graph_bytes = verified_generator(directory, manifest)
     _audited(graph_bytes, manifest)
     names = GraphNames(manifest.graph.latent, manifest.graph.class_weights, manifest.graph.output)
     classes = None if manifest.classes is None else len(manifest.classes)
@@ -177,35 +147,6 @@ def load_model(
     return ServedModel(
         manifest, digest, backend, session.provider, session.bit_identical, session.padding.name, max_rows
     )
-
-
-def _verified_manifest(directory: ModelDirectory) -> tuple[Manifest, str]:
-    try:
-        if directory.manifest.stat().st_size > _LARGEST_MANIFEST:
-            raise UnusableModel("the manifest is too large")
-        manifest, digest = read_manifest(directory.manifest.read_bytes())
-    except FileNotFoundError:
-        raise UnusableModel("there is no manifest") from None
-    except InvalidManifest as error:
-        raise UnusableModel(f"the manifest is unsound: {error}") from error
-    if (manifest.name, manifest.version) != (directory.name, directory.version):
-        raise UnusableModel(f"the manifest is of {manifest.name}:{manifest.version}")
-    return manifest, digest
-
-
-def _verified_files(directory: ModelDirectory, manifest: Manifest) -> bytes:
-    """Compare every file with its entry, and return the generator's bytes: what is loaded is what was checked."""
-    generator = b""
-    for name, entry in manifest.files.items():
-        path = directory.path / name
-        if not path.is_file() or path.stat().st_size != entry.bytes:
-            raise UnusableModel(f"{name} is missing or is not {entry.bytes} bytes long")
-        content = path.read_bytes()
-        if sha256_digest(content) != entry.sha256:
-            raise UnusableModel(f"{name} has not the digest that the manifest states")
-        if name == GENERATOR_FILE:
-            generator = content
-    return generator
 
 
 def _audited(graph_bytes: bytes, manifest: Manifest) -> None:
@@ -237,4 +178,6 @@ def _prove(canary: Canary, session: Session, manifest: Manifest) -> None:
     else:
         sound = np.allclose(output[0], expected, rtol=_CANARY_TOLERANCE, atol=_CANARY_TOLERANCE)
     if not sound:
-        raise UnusableModel(f"the canary image of seed {canary.seed}, index {canary.index} comes out different")
+        raise UnusableModel(
+            f"the canary image of seed {canary.seed}, index {canary.index} comes out different"
+        )

@@ -16,7 +16,7 @@ logger = logging.getLogger("forger")
 
 
 class Runtime:
-    """The models, the batcher in front of them, and the threads on which requests are prepared and encoded."""
+    """The models, the batcher in front of them, and the threads for all the rest of the work."""
 
     def __init__(self, settings: Settings) -> None:
         """Load the models; raises ``InvalidSettings`` if there can be no service."""
@@ -26,7 +26,9 @@ class Runtime:
         self.repository = load_models(settings, self._engine, self._observe_inference)
         for model in self.repository.all():
             self.metrics.name_backend(model.backend, model.name)
-            self.metrics.model_info.labels(model.name, str(model.version), model.digest, model.provider).set(1)
+            self.metrics.model_info.labels(model.name, str(model.version), model.digest, model.provider).set(
+                1
+            )
         self._batcher = Batcher(lanes=settings.threads, observer=self.metrics)
         self._pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="forger-encode")
         self.studio = Studio(self._batcher, self._pool)

@@ -86,7 +86,9 @@ class GenerateRequest(_Strict):
     n: int | None = Field(None, ge=1)
     seed: Seed | None = None
     index: Seed | None = None
-    latents: Annotated[list[AnyLatentRef], Field(min_length=1, max_length=_MAX_LATENTS, fail_fast=True)] | None = None
+    latents: (
+        Annotated[list[AnyLatentRef], Field(min_length=1, max_length=_MAX_LATENTS, fail_fast=True)] | None
+    ) = None
     class_label: Any = None
     truncation: Annotated[Truncation | None, BeforeValidator(_named_truncation)] = Field(None, strict=False)
     output_format: Literal["png", "jpeg", "webp", "npy", "json"] | None = None
@@ -106,7 +108,9 @@ def parse_generate_request(document: object) -> GenerateRequest:
         raise InvalidInput([_fault(one) for one in shown]) from error
     given = [name for name in ("n", "seed", "index") if getattr(request, name) is not None]
     if request.latents is not None and given:
-        raise InvalidInput.at(f"/{given[0]}", f"{given[0]} cannot be combined with latents, which stand alone")
+        raise InvalidInput.at(
+            f"/{given[0]}", f"{given[0]} cannot be combined with latents, which stand alone"
+        )
     return request
 
 
@@ -133,8 +137,23 @@ def _fault(error: ErrorDetails) -> InputFault:
     return InputFault("#" + pointer(location), f"{field}: {_sentence(error)}")
 
 
-def _sentence(error: ErrorDetails) -> str:
+_TYPES = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "int_parsing_size": "a whole number",
+    "float_type": "a finite number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "string_type": "a string",
+    "list_type": "a list",
+}
+"""pydantic's error types that mean a wrong JSON type, and what is wanted."""
+
+
+def _sentence(error: ErrorDetails) -> str:  # noqa: PLR0911 - a table of sentences
     kind, context, got = error["type"], error.get("ctx", {}), describe(error["input"])
+    if kind in _TYPES:
+        return f"must be {_TYPES[kind]}, not {got}"
     match kind:
         case "extra_forbidden":
             return f"unknown key; allowed: {', '.join(_allowed_keys(error['loc']))}"
@@ -146,16 +165,6 @@ def _sentence(error: ErrorDetails) -> str:
             return f"must be at most {context['le']}, not {got}"
         case "literal_error" | "enum":
             return f"must be {context['expected']}, not {got}"
-        case "int_type" | "int_from_float" | "int_parsing_size":
-            return f"must be a whole number, not {got}"
-        case "float_type" | "finite_number":
-            return f"must be a finite number, not {got}"
-        case "bool_type":
-            return f"must be true or false, not {got}"
-        case "string_type":
-            return f"must be a string, not {got}"
-        case "list_type":
-            return f"must be a list, not {got}"
         case _:
             return error["msg"].removeprefix("Value error, ")
 
@@ -167,4 +176,3 @@ def _allowed_keys(location: tuple[int | str, ...]) -> list[str]:
         kind = location[2]
         return [str(kind), "index"] if kind == "seed" else [str(kind)]
     return [*GenerateRequest.model_fields]
-

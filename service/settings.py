@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from contract.layout import NAME_PATTERN
 from service.errors import InvalidSettings
@@ -17,6 +25,9 @@ PREFIX = "FORGER_"
 
 # Kubernetes gives every pod such variables for a Service named "forger"; they are no settings of ours.
 _SERVICE_LINK = re.compile(r"FORGER_(SERVICE_(HOST|PORT.*)|PORT(_.*)?)")
+
+DEFAULT_NAME = "mnist"
+"""The model that is the default when it is there and no other is configured."""
 
 _MODELS_BESIDE_SERVICE = Path(__file__).resolve().parent.parent / "models"
 
@@ -48,7 +59,10 @@ class Settings(BaseModel):
     max_vectors: int = Field(65_536, ge=1, le=1_048_576, description="1 to 1048576 vectors a request")
     max_batch: int = Field(32, ge=1, le=1024, description="1 to 1024 images a run of a model")
     queue_rows: int = Field(
-        1024, ge=1, le=1_048_576, description="1 to 1048576 images waiting for a model, at least FORGER_MAX_IMAGES"
+        1024,
+        ge=1,
+        le=1_048_576,
+        description="1 to 1048576 images waiting for a model, at least FORGER_MAX_IMAGES",
     )
     queue_vectors: int = Field(
         131_072,
@@ -106,6 +120,20 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         return Settings.model_validate(given)
     except ValidationError as error:
         raise InvalidSettings(_explain(error)) from error
+
+
+def default_model_name(configured: str | None, available: Iterable[str]) -> str:
+    """Return the default model's name; raises ``InvalidSettings`` if it cannot be served."""
+    names = sorted(set(available))
+    if not names:
+        raise InvalidSettings("FORGER_MODELS_DIR: the directory holds no model that can be served")
+    if configured is None:
+        return DEFAULT_NAME if DEFAULT_NAME in names else names[0]
+    if configured not in names:
+        raise InvalidSettings(
+            f"FORGER_DEFAULT_MODEL={configured!r}: no such model can be served; allowed: {', '.join(names)}"
+        )
+    return configured
 
 
 def _explain(error: ValidationError) -> str:

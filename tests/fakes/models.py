@@ -188,7 +188,9 @@ def _manifest(fake: FakeModel, files: dict[str, FileEntry], canaries: tuple[Cana
         latent=LatentSpec(dim=fake.dim, prior=fake.prior),
         classes=fake.classes,
         output=fake.output,
-        graph=GraphSpec(class_weights=None if fake.classes is None else "class_weights", output="image", opset=18),
+        graph=GraphSpec(
+            class_weights=None if fake.classes is None else "class_weights", output="image", opset=18
+        ),
         training=TrainingFacts(
             recipe="fake",
             config={},
@@ -203,6 +205,8 @@ def _manifest(fake: FakeModel, files: dict[str, FileEntry], canaries: tuple[Cana
         ),
         evaluation=None,
         parity=Parity(max_abs_difference=0.0, tolerance=1e-4, batches=(1,), cases=1),
-        batch_invariance=(BatchInvariance(provider="CPUExecutionProvider", bit_identical=True, batches=(1,)),),
+        batch_invariance=(
+            BatchInvariance(provider="CPUExecutionProvider", bit_identical=True, batches=(1,)),
+        ),
         canaries=canaries or (placeholder,),
     )

@@ -1,0 +1,48 @@
+"""What must be right before anything heavy is loaded: settings, the device, the default model's files.
+
+The supervising process and every worker check it as they import the service, so that a wrong setting
+stops the start at once, with a sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from contract.layout import model_directories
+from service.devices import cuda_devices
+from service.errors import InvalidSettings, UnusableModel
+from service.settings import Settings, default_model_name, load_settings
+from service.verification import verified_generator, verified_manifest
+
+
+def settings_or_exit(environ: Mapping[str, str]) -> Settings:
+    """Return the settings; if they cannot make a service, end the process, saying which and why."""
+    try:
+        settings = load_settings(environ)
+        _check_device(settings)
+        _check_default_model(settings)
+    except (InvalidSettings, UnusableModel) as error:
+        raise SystemExit(f"forger: {error}") from error
+    return settings
+
+
+def _check_device(settings: Settings) -> None:
+    if settings.device == "cuda" and cuda_devices() == 0:
+        raise InvalidSettings("FORGER_DEVICE='cuda': no CUDA device was found; allowed: auto, cpu or cuda")
+
+
+def _check_default_model(settings: Settings) -> None:
+    """Require the files of some version of the default model to be as its manifest states."""
+    directories = list(model_directories(settings.models_dir))
+    name = default_model_name(settings.default_model, (entry.name for entry in directories))
+    newest_first = [entry for entry in reversed(directories) if entry.name == name]
+    faults = []
+    for directory in newest_first:
+        try:
+            manifest, _ = verified_manifest(directory)
+            verified_generator(directory, manifest)
+        except UnusableModel as error:
+            faults.append(f"{name}:{directory.version}: {error}")
+        else:
+            return
+    raise UnusableModel(f"the default model cannot be served: {'; '.join(faults)}")
