@@ -23,8 +23,15 @@ RUN pip --python /opt/forger/bin/python install --no-cache-dir --constraint cons
 FROM requirements AS requirements-gpu
 RUN pip --python /opt/forger/bin/python install --no-cache-dir --constraint constraints.txt ".[gpu]"
 
-# Everything but the installed requirements.
-FROM python AS service
+# What changes with every commit, apart: it lies above the requirements, so that they are copied once.
+FROM scratch AS application
+WORKDIR /srv/forger
+COPY LICENSE ./
+COPY contract contract/
+COPY service service/
+COPY models /models/
+
+FROM python AS runtime
 RUN groupadd --gid 10001 forger \
     && useradd --uid 10001 --gid forger --home-dir /var/lib/forger --create-home --shell /usr/sbin/nologin forger
 # BENTOML_CONTAINERIZED stays unset: with it BentoML would not start a worker again that has died.
@@ -36,10 +43,6 @@ ENV PATH=/opt/forger/bin:$PATH \
     BENTOML_PORT=3000 \
     FORGER_MODELS_DIR=/models
 WORKDIR /srv/forger
-COPY LICENSE ./
-COPY contract contract/
-COPY service service/
-COPY models /models/
 EXPOSE 3000
 USER 10001:10001
 # On SIGTERM the server finishes what it has accepted, for at most 30 s: give docker stop more (--time 35).
@@ -47,10 +50,14 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 CMD ["python", "-c", "import http.client, os, sys; server = http.client.HTTPConnection('127.0.0.1', int(os.environ['BENTOML_PORT']), timeout=4); server.request('GET', '/readyz'); sys.exit(server.getresponse().status != 200)"]
 ENTRYPOINT ["python", "-m", "bentoml", "serve", "service.app:Forger", "--timeout-graceful-shutdown", "30"]
 
-FROM service AS cpu
+FROM runtime AS cpu
 COPY --from=requirements-cpu /opt/forger /opt/forger
+COPY --from=application /srv/forger /srv/forger
+COPY --from=application /models /models
 
-FROM service AS gpu
+FROM runtime AS gpu
 COPY --from=requirements-gpu /opt/forger /opt/forger
+COPY --from=application /srv/forger /srv/forger
+COPY --from=application /models /models
 ENV NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility

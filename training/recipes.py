@@ -79,10 +79,10 @@ def gaussian_1d() -> Recipe:
         ),
         conditional=False,
         loss="non-saturating",
-        generator_optimiser=Adam(learning_rate=1e-3, beta1=0.5, beta2=0.9),
-        discriminator_optimiser=Adam(learning_rate=1e-3, beta1=0.5, beta2=0.9),
+        generator_optimiser=Adam(learning_rate=2e-3, beta1=0.5, beta2=0.9),
+        discriminator_optimiser=Adam(learning_rate=5e-3, beta1=0.5, beta2=0.9),
         batch_size=512,
-        total_kimg=5000,
+        total_kimg=4000,
         learning_rate_decay=0.5,
         averaging=Averaging(halflife_kimg=250),
     )

@@ -109,8 +109,11 @@ def test_the_server_is_the_first_process_and_is_asked_to_stop_with_sigterm(stage
 @pytest.mark.parametrize("stage", ["cpu", "gpu"])
 def test_each_image_takes_its_own_build_of_the_runtime_and_no_training(stage: str) -> None:
     """The environment comes whole from the stage that installed the extra of that name, and that alone."""
-    copied = [rest for rest in instructions(stage, "COPY") if rest.startswith("--from=")]
-    assert copied == [f"--from=requirements-{stage} /opt/forger /opt/forger"]
+    assert instructions(stage, "COPY") == [
+        f"--from=requirements-{stage} /opt/forger /opt/forger",
+        "--from=application /srv/forger /srv/forger",
+        "--from=application /models /models",
+    ]
     (install,) = [rest for rest in instructions(f"requirements-{stage}", "RUN") if " install " in rest]
     assert f'--no-cache-dir --constraint constraints.txt ".[{stage}]"' in install
     assert not [rest for rest in instructions(stage, "RUN") if "install" in rest]
