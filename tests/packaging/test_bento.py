@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[2]
 OFFLINE = {
@@ -80,7 +81,7 @@ def test_the_bento_installs_the_pins(bento: Path) -> None:
     """What its image will install is the pinned list, with BentoML itself as it is here."""
 
     def pins(path: Path) -> set[str]:
-        lines = (line.partition("#")[0].replace(" ", "") for line in path.read_text().splitlines())
-        return set(filter(None, lines))
+        lines = (line.partition("#")[0].strip() for line in path.read_text().splitlines())
+        return {str(Requirement(line)) for line in lines if line}
 
     assert pins(bento / "env" / "python" / "requirements.txt") == pins(ROOT / "bento-requirements.txt")
