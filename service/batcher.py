@@ -136,6 +136,7 @@ class _Queue:
     def __init__(self) -> None:
         self.jobs: deque[_Job[Any, Any]] = deque()
         self.rows = 0
+        self.last_turn = 0
 
 
 class Batcher:
@@ -147,6 +148,7 @@ class Batcher:
         self._queues: dict[Backend[Any, Any], _Queue] = {}
         self._runs: set[asyncio.Task[None]] = set()
         self._draining = False
+        self._turn = 0
 
     async def submit(
         self, backend: Backend[PayloadT, ResultT], payload: PayloadT, rows: int, deadline: float
@@ -211,12 +213,13 @@ class Batcher:
             pass
 
     def _start_one(self) -> bool:
-        """Start a run of the backend whose turn it is; tell whether any had rows to run."""
-        for backend, queue in list(self._queues.items()):
+        """Start a run of the backend that has waited longest for a turn; tell whether any had rows."""
+        by_turn = sorted(self._queues.items(), key=lambda entry: entry[1].last_turn)
+        for backend, queue in by_turn:
             batch = self._next_batch(backend, queue)
             if batch:
-                # The backend goes to the end, so that busy models take turns.
-                self._queues[backend] = self._queues.pop(backend)
+                self._turn += 1
+                queue.last_turn = self._turn
                 self._runs.add(asyncio.get_running_loop().create_task(self._run(backend, batch)))
                 return True
         return False

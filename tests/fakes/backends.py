@@ -1,0 +1,84 @@
+"""A backend for the batcher whose payload is a list of rows, and which remembers everything it ran."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from service.batcher import Part
+
+
+class Crash(Exception):
+    """The whole run failed."""
+
+
+class Spoilt(Exception):
+    """One part's own fault."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """A job's payload: ``rows`` are its own; ``crashes`` fails every run it is in, ``spoilt`` only its part."""
+
+    rows: tuple[object, ...]
+    deadline: float = float("inf")
+    crashes: bool = False
+    spoilt: bool = False
+
+
+@dataclass(frozen=True)
+class Run:
+    """One call of a backend."""
+
+    at: float
+    parts: tuple[Part[Load], ...]
+
+    @property
+    def rows(self) -> int:
+        return sum(part.rows for part in self.parts)
+
+
+@dataclass(eq=False)
+class RecordingBackend:
+    """Answers each row with itself, after ``seconds``."""
+
+    max_batch: int = 4
+    queue_limit: int = 1000
+    seconds: float = 1.0
+    runs: list[Run] = field(default_factory=list)
+    running: int = 0
+    most_running: int = 0
+
+    async def run(self, parts: Sequence[Part[Load]]) -> Sequence[list[object] | Exception]:
+        self.runs.append(Run(asyncio.get_running_loop().time(), tuple(parts)))
+        self.running += 1
+        self.most_running = max(self.most_running, self.running)
+        try:
+            await asyncio.sleep(self.seconds)
+        finally:
+            self.running -= 1
+        if any(part.payload.crashes for part in parts):
+            raise Crash
+        return [
+            Spoilt() if part.payload.spoilt else list(part.payload.rows[part.start : part.stop])
+            for part in parts
+        ]
+
+
+@dataclass
+class RecordingObserver:
+    """Remembers what the batcher reports."""
+
+    waiting: dict[int, list[int]] = field(default_factory=dict)
+    runs: list[int] = field(default_factory=list)
+    waits: list[float] = field(default_factory=list)
+
+    def waiting_changed(self, backend: object, rows: int) -> None:
+        self.waiting.setdefault(id(backend), []).append(rows)
+
+    def run_started(self, backend: object, rows: int) -> None:
+        self.runs.append(rows)
+
+    def job_started(self, backend: object, waited_s: float) -> None:
+        self.waits.append(waited_s)

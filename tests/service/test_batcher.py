@@ -1,0 +1,306 @@
+"""The batcher: every row once to its owner in order, within every limit, whatever else happens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.batcher import Batcher, Delivery
+from service.errors import DeadlineExceeded, QueueFull, Unavailable
+from service.fair_shares import fair_shares
+from tests.fakes.backends import Crash, Load, RecordingBackend, RecordingObserver, Spoilt
+from tests.fakes.virtual_time import run_virtually
+
+FOREVER = 1e9
+
+
+def load(name: str, rows: int, **traits: object) -> Load:
+    return Load(tuple((name, row) for row in range(rows)), **traits)
+
+
+def flat(delivery: Delivery[list[object]]) -> list[object]:
+    return [row for part in delivery.results for row in part]
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A job of the property test: when it comes, what it is, and when its caller loses patience."""
+
+    at: float
+    rows: int
+    backend: int
+    patience: float
+    leaves_after: float | None
+    crashes: bool
+    spoilt: bool
+
+
+arrivals = st.builds(
+    Arrival,
+    at=st.sampled_from([0.0, 0.0, 0.5, 1.0, 2.5, 7.0]),
+    rows=st.integers(1, 13),
+    backend=st.integers(0, 1),
+    patience=st.sampled_from([0.25, 1.5, 3.0, 1000.0, 1000.0]),
+    leaves_after=st.sampled_from([None, None, None, 0.1, 1.2]),
+    crashes=st.sampled_from([False, False, False, True]),
+    spoilt=st.sampled_from([False, False, False, True]),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    jobs=st.lists(arrivals, min_size=1, max_size=12),
+    lanes=st.integers(1, 3),
+    max_batch=st.integers(1, 6),
+    queue_limit=st.integers(5, 40),
+)
+def test_every_law_holds_for_any_traffic(
+    jobs: list[Arrival], lanes: int, max_batch: int, queue_limit: int
+) -> None:
+    observer = RecordingObserver()
+    backends = [RecordingBackend(max_batch, queue_limit) for _ in range(2)]
+    loads = [
+        Load(
+            tuple((number, row) for row in range(job.rows)),
+            deadline=job.at + job.patience,
+            crashes=job.crashes,
+            spoilt=job.spoilt,
+        )
+        for number, job in enumerate(jobs)
+    ]
+
+    async def act(batcher: Batcher, job: Arrival, payload: Load) -> tuple[object, float]:
+        await asyncio.sleep(job.at)
+        work = batcher.submit(backends[job.backend], payload, job.rows, payload.deadline)
+        try:
+            if job.leaves_after is None:
+                outcome: object = flat(await work)
+            else:
+                outcome = flat(await asyncio.wait_for(work, job.leaves_after))
+        except Exception as error:
+            outcome = error
+        return outcome, asyncio.get_running_loop().time()
+
+    async def play() -> list[tuple[object, float]]:
+        batcher = Batcher(lanes, observer)
+        outcomes = await asyncio.gather(
+            *(act(batcher, job, payload) for job, payload in zip(jobs, loads, strict=True))
+        )
+        await batcher.drain()
+        return outcomes
+
+    outcomes = run_virtually(play())
+
+    started = Counter(
+        (part.payload.rows[row], repeat)
+        for backend in backends
+        for repeat, run in enumerate(backend.runs)
+        for part in run.parts
+        for row in range(part.start, part.stop)
+    )
+    times_run = Counter(row for row, _ in started)
+    crash_anywhere = any(job.crashes for job in jobs)
+    for (outcome, ended), job, payload in zip(outcomes, jobs, loads, strict=True):
+        match outcome:
+            case list():
+                assert outcome == list(payload.rows)
+                assert not job.crashes
+                assert not job.spoilt
+                assert ended <= payload.deadline
+                # A row is run a second time only because a run it shared has failed.
+                assert all(1 <= times_run[row] <= 1 + crash_anywhere for row in payload.rows)
+            case Crash():
+                assert job.crashes
+            case Spoilt():
+                assert job.spoilt
+            case DeadlineExceeded():
+                assert ended == pytest.approx(payload.deadline)
+            case TimeoutError():
+                assert job.leaves_after is not None
+            case QueueFull():
+                assert not any(times_run[row] for row in payload.rows)
+            case _:
+                pytest.fail(f"unexpected outcome {outcome!r}")
+    for backend in backends:
+        assert all(1 <= run.rows <= max_batch for run in backend.runs)
+        assert all(run.at < part.payload.deadline for run in backend.runs for part in run.parts)
+    for levels in observer.waiting.values():
+        assert all(0 <= level <= queue_limit for level in levels)
+        assert levels[-1] == 0
+    assert sum(backend.most_running for backend in backends) <= 2 * lanes
+    assert all(backend.most_running <= lanes for backend in backends)
+
+
+def test_rows_of_different_requests_share_a_run() -> None:
+    backend, observer = RecordingBackend(max_batch=8), RecordingObserver()
+
+    async def play() -> list[Delivery[list[object]]]:
+        batcher = Batcher(1, observer)
+        return await asyncio.gather(
+            *(batcher.submit(backend, load(name, 2), 2, FOREVER) for name in ("busy", "a", "b", "c"))
+        )
+
+    deliveries = run_virtually(play())
+    assert [run.rows for run in backend.runs] == [2, 6]
+    assert [delivery.batch_rows for delivery in deliveries] == [2, 6, 6, 6]
+    assert observer.runs == [2, 6]
+
+
+def test_a_large_request_is_split_and_put_together_in_order() -> None:
+    backend = RecordingBackend(max_batch=4)
+    payload = load("large", 11)
+
+    async def play() -> Delivery[list[object]]:
+        return await Batcher(1, RecordingObserver()).submit(backend, payload, 11, FOREVER)
+
+    delivery = run_virtually(play())
+    assert [run.rows for run in backend.runs] == [4, 4, 3]
+    assert flat(delivery) == list(payload.rows)
+    assert (delivery.queue_s, delivery.run_s) == (0.0, 3.0)
+
+
+def test_a_large_request_is_spread_over_idle_lanes() -> None:
+    backend = RecordingBackend(max_batch=32)
+
+    async def play() -> None:
+        await Batcher(2, RecordingObserver()).submit(backend, load("one", 20), 20, FOREVER)
+
+    run_virtually(play())
+    assert [(run.at, run.rows) for run in backend.runs] == [(0.0, 10), (0.0, 10)]
+
+
+def test_one_row_is_not_stuck_behind_many() -> None:
+    """A single row that comes while 64 rows are at work is in the very next run."""
+    backend = RecordingBackend(max_batch=8)
+
+    async def play() -> float:
+        batcher = Batcher(1, RecordingObserver())
+        crowd = asyncio.gather(
+            *(batcher.submit(backend, load(f"crowd{i}", 64), 64, FOREVER) for i in range(3))
+        )
+        await asyncio.sleep(0.5)
+        await batcher.submit(backend, load("single", 1), 1, FOREVER)
+        served_at = asyncio.get_running_loop().time()
+        await crowd
+        return served_at
+
+    assert run_virtually(play()) == 2.0
+
+
+def test_busy_models_take_turns() -> None:
+    """One model's long queue does not keep another model waiting."""
+    busy, other = RecordingBackend(max_batch=2), RecordingBackend(max_batch=2)
+
+    async def play() -> None:
+        batcher = Batcher(1, RecordingObserver())
+        await asyncio.gather(
+            batcher.submit(busy, load("busy", 10), 10, FOREVER),
+            batcher.submit(other, load("other", 2), 2, FOREVER),
+        )
+
+    run_virtually(play())
+    assert [run.at for run in other.runs] == [1.0]
+
+
+def test_a_full_queue_refuses_and_says_how_full_it_is() -> None:
+    backend = RecordingBackend(max_batch=1, queue_limit=3)
+
+    async def play() -> None:
+        batcher = Batcher(1, RecordingObserver())
+        first = asyncio.ensure_future(batcher.submit(backend, load("a", 3), 3, FOREVER))
+        await asyncio.sleep(0)
+        with pytest.raises(QueueFull, match="2 rows are waiting for this model and at most 3 may; 2 more"):
+            await batcher.submit(backend, load("b", 2), 2, FOREVER)
+        fits = await batcher.submit(backend, load("c", 1), 1, FOREVER)
+        assert flat(fits) == [("c", 0)]
+        await first
+
+    run_virtually(play())
+
+
+def test_rows_of_a_client_that_left_are_never_run() -> None:
+    backend = RecordingBackend(max_batch=4)
+
+    async def play() -> None:
+        batcher = Batcher(1, RecordingObserver())
+        busy = asyncio.ensure_future(batcher.submit(backend, load("busy", 4), 4, FOREVER))
+        leaver = asyncio.ensure_future(batcher.submit(backend, load("leaver", 4), 4, FOREVER))
+        stayer = asyncio.ensure_future(batcher.submit(backend, load("stayer", 4), 4, FOREVER))
+        await asyncio.sleep(0.5)
+        leaver.cancel()
+        await asyncio.gather(busy, stayer)
+
+    run_virtually(play())
+    names = {name for run in backend.runs for part in run.parts for name, _ in part.payload.rows}
+    assert names == {"busy", "stayer"}
+    assert len(backend.runs) == 2
+
+
+def test_work_that_expires_in_the_queue_is_never_started() -> None:
+    backend = RecordingBackend(max_batch=1, seconds=10.0)
+
+    async def play() -> None:
+        batcher = Batcher(1, RecordingObserver())
+        busy = asyncio.ensure_future(batcher.submit(backend, load("busy", 1), 1, FOREVER))
+        await asyncio.sleep(0)
+        with pytest.raises(DeadlineExceeded):
+            await batcher.submit(backend, load("late", 1), 1, 5.0)
+        assert asyncio.get_running_loop().time() == 5.0
+        with pytest.raises(DeadlineExceeded):
+            await batcher.submit(backend, load("already late", 1), 1, 5.0)
+        await busy
+
+    run_virtually(play())
+    assert len(backend.runs) == 1
+
+
+def test_a_failed_run_harms_only_the_request_that_fails_it() -> None:
+    backend = RecordingBackend(max_batch=8)
+
+    async def play() -> list[object]:
+        batcher = Batcher(1, RecordingObserver())
+        return await asyncio.gather(
+            batcher.submit(backend, load("busy", 1), 1, FOREVER),
+            batcher.submit(backend, load("good", 2), 2, FOREVER),
+            batcher.submit(backend, load("bad", 2, crashes=True), 2, FOREVER),
+            batcher.submit(backend, load("spoilt", 1, spoilt=True), 1, FOREVER),
+            return_exceptions=True,
+        )
+
+    _, good, bad, spoilt = run_virtually(play())
+    assert flat(good) == [("good", 0), ("good", 1)]
+    assert isinstance(bad, Crash)
+    assert isinstance(spoilt, Spoilt)
+
+
+def test_draining_finishes_what_was_accepted_and_refuses_the_rest() -> None:
+    backend = RecordingBackend(max_batch=1)
+
+    async def play() -> None:
+        batcher = Batcher(1, RecordingObserver())
+        accepted = asyncio.ensure_future(batcher.submit(backend, load("accepted", 3), 3, FOREVER))
+        await asyncio.sleep(0)
+        drained = asyncio.ensure_future(batcher.drain())
+        await asyncio.sleep(0)
+        assert batcher.draining
+        with pytest.raises(Unavailable):
+            await batcher.submit(backend, load("late", 1), 1, FOREVER)
+        await drained
+        assert flat(await accepted) == [("accepted", 0), ("accepted", 1), ("accepted", 2)]
+
+    run_virtually(play())
+
+
+@given(st.lists(st.integers(0, 100), max_size=20), st.integers(0, 64))
+def test_shares_are_fair(waiting: list[int], limit: int) -> None:
+    shares = fair_shares(waiting, limit)
+    assert sum(shares) == min(limit, sum(waiting))
+    assert all(0 <= share <= rows for share, rows in zip(shares, waiting, strict=True))
+    unfilled = [share for share, rows in zip(shares, waiting, strict=True) if share < rows]
+    # Whoever wanted more got at most one row less than anybody else.
+    assert not unfilled or min(unfilled) >= max(shares) - 1
