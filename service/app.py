@@ -25,6 +25,7 @@ from service.edge import Edge, Site
 from service.endpoints import Endpoints
 from service.routes import GENERATE
 from service.runtime import Runtime
+from service.supervision import end_if_a_worker_cannot_start, give_up
 
 
 class WholeRequest(bentoml.IODescriptor):  # type: ignore[misc]  # BentoML exports it untyped
@@ -56,7 +57,10 @@ class Forger:
     """Draws images from trained generators."""
 
     def __init__(self) -> None:
-        self.runtime = Runtime(SETTINGS)
+        try:
+            self.runtime = Runtime(SETTINGS)
+        except Exception as error:  # noqa: BLE001 - whatever it is, there is nothing to serve
+            give_up(error)
         self.endpoints = Endpoints(self.runtime)
         self.site = Site(self.endpoints, self.runtime.metrics, CrossOrigin(SETTINGS.cors_origins))
 
@@ -64,6 +68,12 @@ class Forger:
     async def generate(self, request: Request, /) -> Response:
         """Draw images or vectors."""
         return await answer(self.endpoints.generate, request)
+
+    @bentoml.on_deployment  # type: ignore[untyped-decorator]
+    @staticmethod
+    def supervise() -> None:
+        """Prepare the process that starts the workers; BentoML calls this there, once."""
+        end_if_a_worker_cannot_start()
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     async def close(self) -> None:

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from contract.layout import parse_version
-from service.body import check_media_type, parse_json, read_body
+from service.body import parse_json, read_body
 from service.errors import (
     ClientLeft,
     DeadlineExceeded,
@@ -63,7 +63,6 @@ class Endpoints:
         if self._runtime.draining:
             raise Unavailable("The service is stopping and takes no more work.")
         headers = request.headers
-        check_media_type(headers.get("content-type", ""), headers.get("content-encoding", ""))
         limit = self._runtime.settings.max_body_bytes
         body = await read_body(request.stream(), headers.get("content-length"), limit)
         order = place_order(parse_generate_request(parse_json(body)), self._runtime.repository)
@@ -105,8 +104,8 @@ class Endpoints:
         return _json({"data": [describe_model(model, repository) for model in current]})
 
     async def model(self, request: Request) -> Response:
-        """``GET /models/{name}``, of the current version or of ``?version=``."""
-        reference = request.path_params["name"].partition(":")[0]
+        """``GET /models/{name}``: the current version, or that of ``?version=``."""
+        reference = request.path_params["name"]
         version = request.query_params.get("version")
         if version is not None:
             if parse_version(version) is None:

@@ -36,7 +36,7 @@ from service.schemas import (
 Float32 = NDArray[np.float32]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Origin:
     """Where an image's latent comes from: a seed and an index, or neither."""
 

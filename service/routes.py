@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.answering import answer
+from service.body import check_media_type
 from service.endpoints import Endpoints
 
 GENERATE = "/generate"
@@ -30,6 +32,21 @@ class _Handled:
         await response(scope, receive, send)
 
 
+class _LabelledBody:
+    """Refuses bodies that are not read as JSON before ``app`` sees them.
+
+    BentoML would answer some labels itself.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
+        check_media_type(headers.get("content-type", ""), headers.get("content-encoding", ""))
+        await self._app(scope, receive, send)
+
+
 def route_table(endpoints: Callable[[], Endpoints], generate: ASGIApp) -> list[Route]:
     """Return all routes; ``generate`` is the app behind ``POST /generate``."""
 
@@ -37,7 +54,7 @@ def route_table(endpoints: Callable[[], Endpoints], generate: ASGIApp) -> list[R
         return Route(path, _Handled(endpoints, handler), methods=["GET"])
 
     return [
-        Route(GENERATE, generate, methods=["POST"]),
+        Route(GENERATE, _LabelledBody(generate), methods=["POST"]),
         get("/", Endpoints.about),
         get("/models", Endpoints.models),
         get("/models/{name}", Endpoints.model),

@@ -19,7 +19,7 @@ class Spoilt(Exception):
 
 @dataclass(frozen=True)
 class Load:
-    """A job's payload: ``rows`` are its own; ``crashes`` fails every run it is in, ``spoilt`` only its part."""
+    """A job's payload: ``crashes`` fails every run that it is in, ``spoilt`` only its own part."""
 
     rows: tuple[object, ...]
     deadline: float = float("inf")

@@ -54,7 +54,9 @@ def value(service: LocalService, name: str, **labels: str) -> float:
     return samples(service).get((name, tuple(sorted(labels.items()))), 0.0)
 
 
-@pytest.mark.parametrize("path", ["/", "/models", "/models/grey", "/livez", "/healthz", "/readyz", "/metrics"])
+@pytest.mark.parametrize(
+    "path", ["/", "/models", "/models/grey", "/livez", "/healthz", "/readyz", "/metrics"]
+)
 def test_get_routes_answer_get_and_head_only(service: LocalService, path: str) -> None:
     assert service.get(path).status_code == 200
     assert service.request("HEAD", path).status_code == 200
@@ -72,7 +74,9 @@ def test_generate_answers_post_only(service: LocalService) -> None:
         assert response.headers["allow"] == "POST"
 
 
-@pytest.mark.parametrize("path", ["/nope", "/openapi.json", "/docs", "/schema.json", "/models/", "/arithmetic"])
+@pytest.mark.parametrize(
+    "path", ["/nope", "/openapi.json", "/docs", "/schema.json", "/models/", "/arithmetic"]
+)
 def test_unknown_paths_are_404(service: LocalService, path: str) -> None:
     response = service.get(path)
     assert response.status_code == 404

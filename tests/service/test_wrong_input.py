@@ -1,4 +1,4 @@
-"""Wrong requests: the right status, a sentence that names the field and what is allowed, and nothing inner."""
+"""Wrong requests: the right status, a sentence that names the field and what is allowed, nothing inner."""
 
 from __future__ import annotations
 

@@ -1,0 +1,107 @@
+"""Settings: whatever is wrong with one stops the start, with a sentence that names it and what is allowed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from service import preflight
+from service.errors import InvalidSettings
+from service.settings import Settings, default_model_name, load_settings
+from tests.fakes.models import CONDITIONAL, FakeModel, write_model
+
+
+def test_nothing_set_is_the_models_beside_the_service() -> None:
+    settings = load_settings({})
+    assert settings.models_dir == Path(__file__).resolve().parents[2] / "models"
+    assert (settings.max_images, settings.max_vectors) == (64, 65_536)
+    assert settings.max_body_bytes == 8 * 1024 * 1024
+    assert settings.cors_origins == ()
+
+
+def test_values_are_read_and_frozen(tmp_path: Path) -> None:
+    settings = load_settings(
+        {
+            "FORGER_MODELS_DIR": str(tmp_path),
+            "FORGER_THREADS": "3",
+            "FORGER_CORS_ORIGINS": "https://a.example, http://b.example:8080",
+            "PATH": "/bin",
+        }
+    )
+    assert (settings.models_dir, settings.threads) == (tmp_path.resolve(), 3)
+    assert settings.cors_origins == ("https://a.example", "http://b.example:8080")
+    with pytest.raises(ValidationError):
+        settings.threads = 4  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "allowed"),
+    [
+        ("FORGER_MAXIMAGES", "3", "FORGER_MAX_IMAGES"),
+        ("FORGER_max_images", "3", "FORGER_MAX_IMAGES"),
+        ("FORGER_MAX_IMAGES", "many", "1 to 4096"),
+        ("FORGER_MAX_IMAGES", "0", "1 to 4096"),
+        ("FORGER_MAX_IMAGES", "2.5", "1 to 4096"),
+        ("FORGER_MAX_IMAGES", "", "1 to 4096"),
+        ("FORGER_DEVICE", "gpu", "auto, cpu or cuda"),
+        ("FORGER_DEADLINE_MS", "-1", "1 to 600000"),
+        ("FORGER_MODELS_DIR", "/nowhere/at/all", "an existing directory"),
+        ("FORGER_CORS_ORIGINS", "example.org", "https://example.org"),
+        ("FORGER_DEFAULT_MODEL", "No Such", "the name of a model"),
+        ("FORGER_QUEUE_ROWS", "10", "FORGER_MAX_IMAGES"),
+        ("FORGER_QUEUE_VECTORS", "10", "FORGER_MAX_VECTORS"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_what_is_allowed(key: str, value: str, allowed: str) -> None:
+    with pytest.raises(InvalidSettings) as refusal:
+        load_settings({key: value})
+    assert key in str(refusal.value)
+    assert allowed in str(refusal.value)
+
+
+def test_what_kubernetes_sets_for_a_service_named_forger_is_no_setting() -> None:
+    load_settings(
+        {
+            "FORGER_SERVICE_HOST": "10.0.0.1",
+            "FORGER_SERVICE_PORT_HTTP": "80",
+            "FORGER_PORT": "tcp://10.0.0.1:80",
+            "FORGER_PORT_80_TCP_ADDR": "10.0.0.1",
+        }
+    )
+
+
+def test_every_setting_says_what_is_allowed() -> None:
+    assert all(field.description for field in Settings.model_fields.values())
+
+
+def test_the_default_model_is_mnist_or_the_first_or_what_is_configured() -> None:
+    assert default_model_name(None, ["a", "mnist", "z"]) == "mnist"
+    assert default_model_name(None, ["b", "a"]) == "a"
+    assert default_model_name("z", ["a", "mnist", "z"]) == "z"
+    with pytest.raises(InvalidSettings, match=r"FORGER_DEFAULT_MODEL='x'.*allowed: a, b"):
+        default_model_name("x", ["b", "a"])
+    with pytest.raises(InvalidSettings, match="FORGER_MODELS_DIR"):
+        default_model_name(None, [])
+
+
+def test_the_start_needs_one_sound_version_of_the_default_model(tmp_path: Path) -> None:
+    environ = {"FORGER_MODELS_DIR": str(tmp_path), "FORGER_DEFAULT_MODEL": "grey"}
+    with pytest.raises(SystemExit, match="FORGER_MODELS_DIR"):
+        preflight.settings_or_exit(environ)
+    first = write_model(tmp_path, CONDITIONAL)
+    assert preflight.settings_or_exit(environ).default_model == "grey"
+    newer = write_model(tmp_path, FakeModel("grey", version=2))
+    newer.generator.write_bytes(b"other")
+    assert preflight.settings_or_exit(environ).default_model == "grey"
+    first.manifest.unlink()
+    with pytest.raises(SystemExit, match=r"grey:2: generator.onnx is missing.*grey:1: there is no manifest"):
+        preflight.settings_or_exit(environ)
+
+
+def test_cuda_without_a_device_stops_the_start(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "cuda_devices", lambda: 0)
+    environ = {"FORGER_MODELS_DIR": str(models_dir), "FORGER_DEVICE": "cuda"}
+    with pytest.raises(SystemExit, match=r"FORGER_DEVICE='cuda': no CUDA device"):
+        preflight.settings_or_exit(environ)
