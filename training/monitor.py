@@ -88,6 +88,11 @@ class Monitor:
             self._counts[name] += 1
         self._bar.update(images)
 
+    @property
+    def pending(self) -> bool:
+        """Whether steps were recorded since the last report."""
+        return bool(self._sums)
+
     def report(self, images_seen: int, **facts: float) -> dict[str, float]:
         """Write the means since the last report everywhere, and return them."""
         means = {name: float(total) / self._counts[name] for name, total in self._sums.items()}

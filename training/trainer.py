@@ -150,6 +150,8 @@ class Trainer:
             except KeyboardInterrupt:
                 self.checkpoint()
                 raise
+            if monitor.pending:
+                self._report(monitor)
             monitor.sample(state.images_seen, self.sampler)
         self.checkpoint()
 
@@ -184,13 +186,17 @@ class Trainer:
             return now // every > before // every
 
         if due(config.log_every_kimg):
-            means = monitor.report(now, steps=self.state.steps, wall_time_s=round(self.state.wall_time_s, 3))
-            if not all(math.isfinite(value) for value in means.values()):
-                raise Diverged(f"a loss is no longer finite after {now} images: {means}")
+            self._report(monitor)
         if due(config.sample_every_kimg):
             monitor.sample(now, self.sampler)
         if due(config.checkpoint_every_kimg):
             self.checkpoint()
+
+    def _report(self, monitor: Monitor) -> None:
+        state = self.state
+        means = monitor.report(state.images_seen, steps=state.steps, wall_time_s=round(state.wall_time_s, 3))
+        if not all(math.isfinite(value) for value in means.values()):
+            raise Diverged(f"a loss is no longer finite after {state.images_seen} images: {means}")
 
     def _set_learning_rates(self) -> None:
         recipe = self.recipe

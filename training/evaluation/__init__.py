@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from training.evaluation.evaluate import evaluate
+from training.evaluation.report import evaluate
 
 __all__ = ["evaluate"]

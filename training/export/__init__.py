@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from training.export.export import ExportRequest, export
+from training.export.publication import ExportRequest, export
 
 __all__ = ["ExportRequest", "export"]

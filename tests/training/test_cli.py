@@ -1,0 +1,69 @@
+"""The commands, as a user types them: from data to a model directory, and every fault one sentence."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from contract.manifest import read_manifest
+from training.cli import main
+
+SMALL = ["networks.generator_channels=4", "networks.discriminator_channels=4", "batch_size=32"]
+
+
+def _set(*settings: str) -> list[str]:
+    return [part for setting in settings for part in ("--set", setting)]
+
+
+def test_from_data_to_model_in_three_commands(
+    tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, models, common = str(tmp_path / "run"), str(tmp_path / "models"), ["--cache", str(cache)]
+    assert main(["train", "--data", "digits", "--out", run, "--kimg", "0.3", *_set(*SMALL), *common]) == 0
+    assert f"training export {run}" in capsys.readouterr().out
+    assert main(["evaluate", run, *common]) == 0
+    report = capsys.readouterr().out
+    assert "classifier_held_out_accuracy" in report
+    assert "coverage" in report
+    assert main(["export", run, "--name", "d", "--models", models, "--licence", "CC0-1.0", *common]) == 0
+    manifest, _ = read_manifest((tmp_path / "models" / "d" / "1" / "manifest.json").read_bytes())
+    assert manifest.evaluation is not None
+    assert set(manifest.evaluation.rows) == {"generated", "real"}
+    kept = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert kept["rows"] == manifest.evaluation.model_dump()["rows"]
+    assert manifest.licence == "CC0-1.0"
+    assert manifest.training.images_seen == 320
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train"], "--data is needed"),
+        (["train", "--data", "mnist6k"], "neither an embedded set"),
+        (["train", "--data", "digits", "--recipe", "x"], "We recommend default"),
+        (["train", "--data", "digits", "--set", "batch_size=0"], "batch_size"),
+        (["train", "--data", "digits", "--seed", "-1"], "seed"),
+        (["train", "--data", "gaussian", "--recipe", "default"], "draws images"),
+        (["train", "--data", "digits", "--threads", "0"], "--threads"),
+        (["train", "--resume", "nowhere"], "no run directory"),
+        (["evaluate", "nowhere"], "no run directory"),
+        (["export", "nowhere", "--name", "x"], "no run directory"),
+    ],
+)
+def test_faults_are_one_sentence_and_leave_nothing(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([*arguments, "--cache", str(cache)]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert message in error
+    assert "Traceback" not in error
+    assert list(tmp_path.iterdir()) == []

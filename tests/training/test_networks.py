@@ -1,0 +1,129 @@
+"""The networks keep their shapes for every kind of data, use their classes, and fold exactly."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+
+from contract.manifest import ImageOutput, VectorOutput
+from training.config import MlpNetworks, Networks, ResnetNetworks
+from training.errors import ConfigError
+from training.fold import folded
+from training.networks import GeneratorSpec, build_networks
+from training.networks.conditioning import ConditionalBatchNorm2d
+from training.networks.resnet import halvings
+
+RESNET = ResnetNetworks(generator_channels=4, discriminator_channels=4, embedding_dim=6)
+MLP = MlpNetworks(
+    generator_hidden=(9, 7),
+    discriminator_hidden=(7,),
+    generator_activation="leaky_relu",
+    discriminator_activation="sigmoid",
+    discriminator_dropout=0.1,
+)
+GREY = ImageOutput(height=28, width=28, channels=1)
+COLOUR = ImageOutput(height=12, width=20, channels=3)
+CASES = [
+    (RESNET, GREY, 10),
+    (RESNET, COLOUR, None),
+    (RESNET, ImageOutput(height=8, width=8, channels=1), 3),
+    (RESNET, ImageOutput(height=64, width=64, channels=3), 2),
+    (MLP, COLOUR, None),
+    (MLP, VectorOutput(size=1), None),
+]
+
+
+def _weights(rows: int, classes: int | None) -> torch.Tensor | None:
+    return None if classes is None else torch.eye(classes)[torch.arange(rows) % classes]
+
+
+@pytest.mark.parametrize(("config", "output", "classes"), CASES)
+def test_players_fit_the_data(
+    config: Networks, output: ImageOutput | VectorOutput, classes: int | None
+) -> None:
+    pair = build_networks(config, GeneratorSpec(5, classes, output))
+    weights = _weights(3, classes)
+    samples = pair.generator(torch.randn(3, 5), weights)
+    if isinstance(output, ImageOutput):
+        assert samples.shape == (3, output.channels, output.height, output.width)
+        assert samples.abs().max() <= 1
+    else:
+        assert samples.shape == (3, output.size)
+    assert pair.discriminator(samples, weights).shape == (3,)
+
+
+@pytest.mark.parametrize(("config", "output", "classes"), CASES)
+def test_folding_changes_nothing_but_rounding(
+    config: Networks, output: ImageOutput | VectorOutput, classes: int | None
+) -> None:
+    """Running statistics far from (0, 1) and modulations far from (1, 0), or the fold would prove nothing."""
+    generator = build_networks(config, GeneratorSpec(5, classes, output)).generator
+    with torch.no_grad():
+        for value in itertools.chain(generator.parameters(), generator.buffers()):
+            if value.is_floating_point():
+                value.add_(torch.rand_like(value) * 0.3)
+    latent, weights = torch.randn(4, 5), _weights(4, classes)
+    before = generator.eval()(latent, weights)
+    result = folded(generator)
+    assert torch.allclose(result(latent, weights), before, atol=1e-5)
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in result.modules())
+    assert not result.training
+
+
+@pytest.mark.parametrize("player", ["generator", "discriminator"])
+def test_the_class_matters_to_both_players(player: str) -> None:
+    pair = build_networks(RESNET, GeneratorSpec(5, 10, GREY))
+    one, two = torch.eye(10)[[3]], torch.eye(10)[[7]]
+    network = getattr(pair, player).eval()
+    seen = torch.randn(1, 5) if player == "generator" else torch.randn(1, 1, 28, 28)
+    assert not torch.allclose(network(seen, one), network(seen, two))
+
+
+@pytest.mark.parametrize("player", ["generator", "discriminator"])
+def test_a_conditional_network_without_a_class_is_our_own_bug(player: str) -> None:
+    pair = build_networks(RESNET, GeneratorSpec(5, 10, GREY))
+    seen = torch.randn(2, 5) if player == "generator" else torch.randn(2, 1, 28, 28)
+    with pytest.raises(ValueError, match="class weights"):
+        getattr(pair, player)(seen)
+
+
+def test_a_mixture_is_the_mixture_of_the_embeddings() -> None:
+    generator = build_networks(RESNET, GeneratorSpec(5, 4, GREY)).generator
+    embedding = generator.embedding
+    mixed = embedding(torch.tensor([[0.25, 0.0, 0.75, 0.0]]))
+    assert torch.allclose(mixed[0], 0.25 * embedding.vectors[0] + 0.75 * embedding.vectors[2])
+
+
+def test_conditional_norm_normalises_then_scales_and_shifts_by_the_condition() -> None:
+    norm = ConditionalBatchNorm2d(2, 1)
+    with torch.no_grad():
+        norm.modulation.from_condition.weight.copy_(torch.tensor([[1.0], [0.0], [0.0], [5.0]]))
+    out = norm(torch.randn(64, 2, 4, 4) * 9 + 3, torch.ones(64, 1))
+    assert out.mean(dim=(0, 2, 3)).tolist() == pytest.approx([0, 5], abs=1e-4)
+    assert out.std(dim=(0, 2, 3)).tolist() == pytest.approx([2, 1], abs=1e-2)
+
+
+def test_the_discriminator_is_bounded_by_its_spectral_norms() -> None:
+    discriminator = build_networks(RESNET, GeneratorSpec(5, None, GREY)).discriminator
+    with torch.no_grad():
+        for parameter in discriminator.parameters():
+            if parameter.ndim > 1:
+                parameter.mul_(50)
+    for _ in range(30):
+        discriminator(torch.randn(2, 1, 28, 28))
+    score = discriminator.eval().score
+    assert float(torch.linalg.matrix_norm(score.weight.detach(), 2)) == pytest.approx(1, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "count"), [(28, 28, 2), (8, 8, 1), (64, 64, 4), (12, 20, 1), (7, 7, 0), (48, 64, 3)]
+)
+def test_images_are_halved_down_to_a_grid_of_at_least_four(height: int, width: int, count: int) -> None:
+    assert halvings(height, width) == count
+
+
+def test_residual_networks_refuse_vectors() -> None:
+    with pytest.raises(ConfigError, match="mlp"):
+        build_networks(RESNET, GeneratorSpec(5, None, VectorOutput(size=2)))

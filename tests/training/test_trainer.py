@@ -1,0 +1,207 @@
+"""The loop learns, resumes exactly where it was, and stops where it must."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from training.checkpoint import checkpoints, load_checkpoint, newest_checkpoint, save_checkpoint
+from training.config import RunConfig, override
+from training.data import Dataset, load_dataset
+from training.errors import RunError
+from training.recipes import recipe_named
+from training.run import RunDirectory
+from training.trainer import Diverged, Trainer
+
+CPU = torch.device("cpu")
+TINY = ["batch_size=16", "networks.generator_channels=4", "networks.discriminator_channels=4", "latent.dim=6"]
+
+
+def _trainer(path: Path, dataset: Dataset, recipe: str, settings: list[str], **more: float) -> Trainer:
+    config = RunConfig(
+        recipe=override(recipe_named(recipe), settings),
+        data=dataset.name,
+        dataset_digest=dataset.digest,
+        log_every_kimg=0.032,
+        **more,
+    )
+    run = RunDirectory(path)
+    run.create(config)
+    return Trainer(config, dataset, run, CPU)
+
+
+@pytest.fixture(scope="module")
+def digits(cache: Path) -> Dataset:
+    return load_dataset("digits", cache)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "settings"),
+    [
+        ("default", TINY),
+        ("default", [*TINY, "discriminator_steps=2", "augmentation.cutout=0.3", "precision=bf16"]),
+        ("vanilla", ["batch_size=16", "networks.generator_hidden=[8]", "networks.discriminator_hidden=[8]"]),
+    ],
+)
+def test_a_resumed_run_is_the_run_that_was_never_stopped(
+    tmp_path: Path, digits: Dataset, recipe: str, settings: list[str]
+) -> None:
+    """Weights, averages, optimisers, random states and metrics: equal to the last bit."""
+    settings = [*settings, "total_kimg=0.32"]
+    whole = _trainer(tmp_path / "whole", digits, recipe, settings)
+    whole.train()
+
+    stopped = _trainer(tmp_path / "stopped", digits, recipe, settings, checkpoint_every_kimg=0.16)
+    with pytest.MonkeyPatch.context() as patch:
+        steps = iter(range(100))
+        original = stopped._step
+
+        def step_until_killed(monitor: object) -> None:
+            if stopped.state.images_seen >= 224 or next(steps) > 50:
+                raise SystemExit
+            original(monitor)
+
+        patch.setattr(stopped, "_step", step_until_killed)
+        with pytest.raises(SystemExit):
+            stopped.train()
+    torch.manual_seed(999)
+    again = Trainer(stopped.config, digits, stopped.run, CPU)
+    again.resume()
+    assert 0 < again.state.images_seen < 224
+    again.train()
+
+    expected, got = whole.state.save(), again.state.save()
+    expected["wall_time_s"] = got["wall_time_s"] = 0.0
+    _assert_same(expected, got)
+    assert _figures(whole.run) == _figures(again.run)
+
+
+def _assert_same(expected: object, got: object) -> None:
+    if isinstance(expected, dict):
+        assert expected.keys() == got.keys()
+        for key in expected:
+            _assert_same(expected[key], got[key])
+    elif isinstance(expected, list):
+        for one, other in zip(expected, got, strict=True):
+            _assert_same(one, other)
+    elif isinstance(expected, torch.Tensor):
+        assert torch.equal(expected, got)
+    else:
+        assert expected == got
+
+
+def _figures(run: RunDirectory) -> list[dict[str, float]]:
+    lines = [json.loads(line) for line in run.metrics_file.read_text().splitlines()]
+    for line in lines:
+        del line["wall_time_s"]
+    return lines
+
+
+def test_the_toy_learns_its_bell_curve(tmp_path: Path, cache: Path) -> None:
+    dataset = load_dataset("gaussian", cache)
+    trainer = _trainer(
+        tmp_path / "run", dataset, "gaussian-1d", ["total_kimg=400", "averaging.halflife_kimg=20"]
+    )
+    untrained = trainer.sampler.draw(0, np.arange(2000), None)
+    trainer.train()
+    drawn = trainer.sampler.draw(0, np.arange(2000), None)
+    assert abs(untrained.mean() - 4) > 2
+    assert drawn.mean() == pytest.approx(4, abs=0.6)
+    assert drawn.std() == pytest.approx(1.25, abs=0.7)
+
+
+def test_a_run_keeps_its_configuration_metrics_samples_and_two_checkpoints(
+    tmp_path: Path, digits: Dataset
+) -> None:
+    settings = [*TINY, "total_kimg=0.2"]
+    trainer = _trainer(
+        tmp_path / "run", digits, "default", settings, sample_every_kimg=0.1, checkpoint_every_kimg=0.05
+    )
+    trainer.train()
+    run = trainer.run
+    assert run.read_config() == trainer.config
+    assert [path.name for path in sorted(run.samples.iterdir())] == ["000000000112.png", "000000000208.png"]
+    assert len(checkpoints(run.checkpoints)) == 2
+    assert any(path.name.startswith("events") for path in run.tensorboard.iterdir())
+    figures = _figures(run)
+    assert figures[-1]["images_seen"] == 208
+    assert {"d_loss", "g_loss", "d_real", "d_fake", "steps"} <= figures[0].keys()
+
+
+def test_a_finished_run_has_nothing_left_to_do(tmp_path: Path, digits: Dataset) -> None:
+    trainer = _trainer(tmp_path / "run", digits, "default", [*TINY, "total_kimg=0.032"])
+    trainer.train()
+    again = Trainer(trainer.config, digits, trainer.run, CPU)
+    again.resume()
+    again.train()
+    assert again.state.steps == trainer.state.steps
+
+
+def test_a_run_directory_is_never_overwritten(tmp_path: Path, digits: Dataset) -> None:
+    _trainer(tmp_path / "run", digits, "default", TINY)
+    with pytest.raises(RunError, match="--resume"):
+        _trainer(tmp_path / "run", digits, "default", TINY)
+
+
+def test_losses_that_are_no_numbers_end_the_run(tmp_path: Path, digits: Dataset) -> None:
+    trainer = _trainer(tmp_path / "run", digits, "default", [*TINY, "total_kimg=1"])
+    with torch.no_grad():
+        trainer.state.discriminator.score.bias.fill_(float("nan"))
+    with pytest.raises(Diverged, match="finite"):
+        trainer.train()
+
+
+def test_a_torn_checkpoint_never_costs_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_checkpoint(tmp_path, 10, {"a": torch.ones(3)})
+
+    def torn(state: object, stream: object) -> None:
+        stream.write(b"half of it")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", torn)
+    with pytest.raises(OSError, match="No space"):
+        save_checkpoint(tmp_path, 20, {"a": torch.zeros(3)})
+    assert [path.name for path in tmp_path.iterdir()] == ["000000000010.pt"]
+    assert load_checkpoint(newest_checkpoint(tmp_path))["a"].tolist() == [1, 1, 1]
+
+
+def test_a_checkpoint_that_would_run_code_is_refused(tmp_path: Path) -> None:
+    class Hostile:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return os.system, ("true",)
+
+    torch.save({"a": Hostile()}, tmp_path / "000000000010.pt")
+    with pytest.raises(RunError, match="not a checkpoint"):
+        load_checkpoint(tmp_path / "000000000010.pt")
+
+
+def test_a_folder_without_checkpoints_says_so(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="no checkpoint"):
+        newest_checkpoint(tmp_path)
+
+
+def test_an_interrupt_saves_and_says_how_to_go_on(tmp_path: Path, cache: Path) -> None:
+    """Ctrl-C on the real command; then the run goes on from where it was."""
+    run = tmp_path / "run"
+    command = [sys.executable, "-m", "training", "train", "--cache", str(cache), "--threads", "1"]
+    settings = [part for setting in TINY for part in ("--set", setting)]
+    new = ["--data", "digits", "--out", str(run), "--kimg", "1000", *settings]
+    process = subprocess.Popen([*command, *new], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    metrics = RunDirectory(run).metrics_file
+    while process.poll() is None and not (metrics.is_file() and metrics.stat().st_size):
+        signal.sigtimedwait([], 0.1)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert f"--resume {run}" in output
+    assert len(checkpoints(RunDirectory(run).checkpoints)) == 1
