@@ -27,10 +27,10 @@ def default() -> Recipe:
         generator_optimiser=Adam(learning_rate=2e-4),
         discriminator_optimiser=Adam(learning_rate=2e-4),
         batch_size=64,
-        total_kimg=600,
+        total_kimg=450,
         learning_rate_decay=0.25,
         augmentation=Augmentation(translation=0.125),
-        averaging=Averaging(halflife_kimg=10),
+        averaging=Averaging(halflife_kimg=20),
     )
 
 
