@@ -7,6 +7,7 @@ itself and hands ``POST /generate`` on to the BentoML API below.
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import Any
 
@@ -18,6 +19,7 @@ from service.preflight import settings_or_exit
 
 # First of all: a wrong setting stops the start before anything heavy is imported.
 SETTINGS = settings_or_exit(os.environ)
+logging.getLogger("forger").setLevel(logging.INFO)
 
 from service.answering import answer
 from service.cors import CrossOrigin

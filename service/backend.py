@@ -28,6 +28,8 @@ ArrayT = TypeVar("ArrayT", bound=NDArray[Any])
 # The most float32 values of a run's output: 64 MiB.
 _RUN_VALUES = 2**24
 _VECTOR_BATCH = 2048
+# The most values of a request's latents, and of its output: 64 MiB as pixels.
+_REQUEST_VALUES = 2**26
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,11 @@ def rows_per_run(output: ImageOutput | VectorOutput, max_images: int) -> int:
     """Return the most rows of one run: vectors are light, and very large outputs run in smaller batches."""
     wanted = max_images if isinstance(output, ImageOutput) else _VECTOR_BATCH
     return max(1, min(wanted, _RUN_VALUES // int(np.prod(output.shape))))
+
+
+def rows_per_request(output: ImageOutput | VectorOutput, dim: int, wanted: int) -> int:
+    """Return the most rows of one request: fewer than wanted if they would fill the memory."""
+    return max(1, min(wanted, _REQUEST_VALUES // max(dim, int(np.prod(output.shape)))))
 
 
 class ModelBackend:
@@ -87,8 +94,10 @@ class ModelBackend:
         output = self._session.draw(z_ND, joined(weights_NK) if weights_NK else None)
         self._observe_inference(time.perf_counter() - begun)
         finite_N = np.atleast_1d(np.isfinite(output).reshape(len(output), -1).all(axis=1))
-        # NaN has no pixel; the rows it is in are withheld below.
-        drawn = image_batch_to_pixels(np.nan_to_num(output)) if self._is_image else output
+        if not finite_N.all():
+            # NaN has no pixel; the rows it is in are withheld below.
+            output = np.where(np.isfinite(output), output, np.float32(0))
+        drawn = image_batch_to_pixels(output) if self._is_image else output
         outcomes: list[Drawn | Exception] = []
         first = 0
         for part in parts:

@@ -14,6 +14,7 @@ _READ_AS_JSON = frozenset(
     {"", "application/json", "text/json", "application/x-www-form-urlencoded", "text/plain"}
 )
 _LONGEST_INTEGER = 400
+_MOST_KEYS = 16_384
 _ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -48,7 +49,8 @@ def parse_json(body: bytes) -> Any:  # noqa: ANN401 - any JSON document
     """Return the JSON document in the body; an empty body is ``{}``.
 
     Stricter than ``json.loads``: UTF-8, no NaN or Infinity, no repeated keys (which of the two is meant
-    is anyone's guess), no half surrogate pairs (they cannot be written again). Raises ``MalformedBody``.
+    is anyone's guess), no half surrogate pairs (they cannot be written again), no object with more keys
+    than any model has classes. Raises ``MalformedBody``.
     """
     if not body.strip():
         return {}
@@ -75,6 +77,8 @@ def parse_json(body: bytes) -> Any:  # noqa: ANN401 - any JSON document
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(pairs) > _MOST_KEYS:
+        raise MalformedBody(f"An object of the body has more than {_MOST_KEYS} keys.")
     document = dict(pairs)
     if len(document) != len(pairs):
         seen: set[str] = set()

@@ -63,9 +63,11 @@ class Endpoints:
         if self._runtime.draining:
             raise Unavailable("The service is stopping and takes no more work.")
         headers = request.headers
-        limit = self._runtime.settings.max_body_bytes
-        body = await read_body(request.stream(), headers.get("content-length"), limit)
-        order = place_order(parse_generate_request(parse_json(body)), self._runtime.repository)
+        settings = self._runtime.settings
+        body = await read_body(request.stream(), headers.get("content-length"), settings.max_body_bytes)
+        most_latents = max(settings.max_images, settings.max_vectors)
+        wanted = parse_generate_request(parse_json(body), most_latents)
+        order = place_order(wanted, self._runtime.repository)
         media_type = negotiate(headers.get("accept"), order)
 
         async def carry_out() -> tuple[Package, str]:

@@ -153,13 +153,14 @@ class _Reader:
 
 def _normalized(weights: dict[int, float]) -> dict[int, float]:
     """Return the weights with sum 1. Weights that have it already stay as they are, to the last bit."""
-    total = math.fsum(weights.values())
-    if abs(total - 1.0) < 1e-9:
+    if abs(math.fsum(weights.values()) - 1.0) < 1e-9:
         return weights
     largest = max(weights.values())
     scaled = {index: weight / largest for index, weight in weights.items()}
     total = math.fsum(scaled.values())
-    return {index: weight / total for index, weight in scaled.items()}
+    shares = {index: weight / total for index, weight in scaled.items()}
+    # What is nothing to the graph, which counts in float32, is no part of the mixture.
+    return {index: share for index, share in shares.items() if np.float32(share) > 0}
 
 
 def _fault(place: tuple[int | str, ...], sentence: str) -> InvalidInput:

@@ -24,6 +24,7 @@ MEDIA_TYPE = CONTENT_TYPE_LATEST
 
 _DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_MODEL = ("model", "version")
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048)
 
 
@@ -32,21 +33,21 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        self._names: dict[int, str] = {}
+        self._models: dict[int, tuple[str, str]] = {}
 
         self.requests = self._counter("forger_requests", "Requests answered", "route", "status")
         self.request_seconds = self._histogram(
             "forger_request_seconds", "From a request's arrival to its answer's last byte", _SECONDS, "route"
         )
         self.rejections = self._counter("forger_rejections", "Requests answered with a problem", "reason")
-        self.images = self._counter("forger_images", "Rows (images or vectors) delivered", "model", "version")
-        self.batch_rows = self._histogram("forger_batch_rows", "Rows of each run of a model", _ROWS, "model")
-        self.queue_rows = self._gauge("forger_queue_rows", "Rows waiting", "livesum", "model")
+        self.images = self._counter("forger_images", "Rows (images or vectors) delivered", *_MODEL)
+        self.batch_rows = self._histogram("forger_batch_rows", "Rows of each run of a model", _ROWS, *_MODEL)
+        self.queue_rows = self._gauge("forger_queue_rows", "Rows waiting", "livesum", *_MODEL)
         self.queue_wait_seconds = self._histogram(
-            "forger_queue_wait_seconds", "From a request's admission to its first run", _SECONDS, "model"
+            "forger_queue_wait_seconds", "From a request's admission to its first run", _SECONDS, *_MODEL
         )
         self.inference_seconds = self._histogram(
-            "forger_inference_seconds", "One run of a model", _SECONDS, "model"
+            "forger_inference_seconds", "One run of a model", _SECONDS, *_MODEL
         )
         self.encode_seconds = self._histogram(
             "forger_encode_seconds", "Encoding one answer", _SECONDS, "media_type"
@@ -55,8 +56,7 @@ class Metrics:
             "forger_model_info",
             "1 for each model served",
             "livemax",
-            "model",
-            "version",
+            *_MODEL,
             "digest",
             "provider",
         )
@@ -80,21 +80,21 @@ class Metrics:
         MultiProcessCollector(registry, path=directory)  # type: ignore[no-untyped-call]
         return generate_latest(registry)
 
-    def name_backend(self, backend: object, model: str) -> None:
+    def name_backend(self, backend: object, model: str, version: int) -> None:
         """Tell which model a backend runs, for the labels of what the batcher reports."""
-        self._names[id(backend)] = model
+        self._models[id(backend)] = (model, str(version))
 
     def waiting_changed(self, backend: object, rows: int) -> None:
         """Record the batcher's queue (``batcher.Observer``)."""
-        self.queue_rows.labels(self._names[id(backend)]).set(rows)
+        self.queue_rows.labels(*self._models[id(backend)]).set(rows)
 
     def run_started(self, backend: object, rows: int) -> None:
         """Record a run (``batcher.Observer``)."""
-        self.batch_rows.labels(self._names[id(backend)]).observe(rows)
+        self.batch_rows.labels(*self._models[id(backend)]).observe(rows)
 
     def job_started(self, backend: object, waited_s: float) -> None:
         """Record a job's wait (``batcher.Observer``)."""
-        self.queue_wait_seconds.labels(self._names[id(backend)]).observe(waited_s)
+        self.queue_wait_seconds.labels(*self._models[id(backend)]).observe(waited_s)
 
 
 def _bury_the_dead(directory: Path) -> None:

@@ -14,7 +14,7 @@ from contract.latents import graph_input, standard_normal
 from contract.layout import ModelDirectory, model_directories, parse_version
 from contract.manifest import METADATA_KEY, Canary, ImageOutput, Manifest, canonical_json
 from contract.pixels import image_batch_to_pixels
-from service.backend import ModelBackend, rows_per_run
+from service.backend import ModelBackend, rows_per_request, rows_per_run
 from service.engine import Engine, GraphNames, Session
 from service.errors import InvalidSettings, UnknownModel, UnusableModel
 from service.graph_audit import audit
@@ -99,7 +99,7 @@ def _quoted(reference: str | None) -> str:
 
 
 def load_models(
-    settings: Settings, engine: Engine, observe_inference: Callable[[str, float], None]
+    settings: Settings, engine: Engine, observe_inference: Callable[[str, int, float], None]
 ) -> Repository:
     """Load every sound model of the directory; an unsound one is logged, and left out.
 
@@ -121,7 +121,7 @@ def load_model(
     directory: ModelDirectory,
     settings: Settings,
     engine: Engine,
-    observe_inference: Callable[[str, float], None],
+    observe_inference: Callable[[str, int, float], None],
 ) -> ServedModel:
     """Verify, load and prove one model directory; raises ``UnusableModel`` saying what is wrong."""
     manifest, digest = verified_manifest(directory)
@@ -140,9 +140,10 @@ def load_model(
         max_batch=max_batch,
         queue_limit=settings.queue_rows if is_image else settings.queue_vectors,
         pool=engine.pool,
-        observe_inference=lambda seconds: observe_inference(manifest.name, seconds),
+        observe_inference=lambda seconds: observe_inference(manifest.name, manifest.version, seconds),
     )
-    max_rows = settings.max_images if is_image else settings.max_vectors
+    wanted = settings.max_images if is_image else settings.max_vectors
+    max_rows = rows_per_request(manifest.output, manifest.latent.dim, wanted)
     logger.info("model %s:%d on %s (%s)", manifest.name, manifest.version, session.provider, digest)
     return ServedModel(
         manifest, digest, backend, session.provider, session.bit_identical, session.padding.name, max_rows

@@ -25,7 +25,7 @@ class Runtime:
         self._engine = Engine(settings.device, settings.threads)
         self.repository = load_models(settings, self._engine, self._observe_inference)
         for model in self.repository.all():
-            self.metrics.name_backend(model.backend, model.name)
+            self.metrics.name_backend(model.backend, model.name, model.version)
             self.metrics.model_info.labels(model.name, str(model.version), model.digest, model.provider).set(
                 1
             )
@@ -44,5 +44,5 @@ class Runtime:
         self._pool.shutdown(wait=True)
         self._engine.close()
 
-    def _observe_inference(self, model: str, seconds: float) -> None:
-        self.metrics.inference_seconds.labels(model).observe(seconds)
+    def _observe_inference(self, model: str, version: int, seconds: float) -> None:
+        self.metrics.inference_seconds.labels(model, str(version)).observe(seconds)

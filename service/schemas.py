@@ -12,7 +12,6 @@ from contract.latents import MAX_SEED, Truncation
 from service.errors import InputFault, InvalidInput
 
 MAX_LATENT_VALUE = 1e4
-_MAX_LATENTS = 1_048_576
 _FAULTS_SHOWN = 10
 
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
@@ -86,9 +85,7 @@ class GenerateRequest(_Strict):
     n: int | None = Field(None, ge=1)
     seed: Seed | None = None
     index: Seed | None = None
-    latents: (
-        Annotated[list[AnyLatentRef], Field(min_length=1, max_length=_MAX_LATENTS, fail_fast=True)] | None
-    ) = None
+    latents: Annotated[list[AnyLatentRef], Field(min_length=1, fail_fast=True)] | None = None
     class_label: Any = None
     truncation: Annotated[Truncation | None, BeforeValidator(_named_truncation)] = Field(None, strict=False)
     output_format: Literal["png", "jpeg", "webp", "npy", "json"] | None = None
@@ -97,10 +94,16 @@ class GenerateRequest(_Strict):
     return_latents: bool = False
 
 
-def parse_generate_request(document: object) -> GenerateRequest:
-    """Return the request that a JSON document spells; raises ``InvalidInput`` naming every field at fault."""
+def parse_generate_request(document: object, most_latents: int) -> GenerateRequest:
+    """Return the request that a JSON document spells; raises ``InvalidInput`` naming the fields at fault.
+
+    ``most_latents`` is more than any model allows: a longer list is refused unread.
+    """
     if not isinstance(document, dict):
         raise InvalidInput.at("", f"the body must be a JSON object, not {describe(document)}")
+    latents = document.get("latents")
+    if isinstance(latents, list) and len(latents) > most_latents:
+        raise InvalidInput.at("/latents", f"latents: {len(latents)} is too many; at most {most_latents}")
     try:
         request = GenerateRequest.model_validate(document)
     except ValidationError as error:

@@ -30,6 +30,10 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._jump.now
 
+    def block(self, seconds: float) -> None:
+        """Let time pass while nothing else can run, as a long computation does."""
+        self._jump.now += seconds
+
 
 def run_virtually(main: Coroutine[Any, Any, Any]) -> Any:
     """Run a coroutine to its end in virtual time that begins at 0."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.batcher import Batcher, Delivery
+from service.batcher import Batcher, Delivery, Part
 from service.errors import DeadlineExceeded, QueueFull, Unavailable
 from service.fair_shares import fair_shares
 from tests.fakes.backends import Crash, Load, RecordingBackend, RecordingObserver, Spoilt
@@ -266,6 +267,30 @@ def test_work_that_expires_in_the_queue_is_never_started() -> None:
     assert len(backend.runs) == 1
 
 
+def test_work_that_expired_while_the_loop_was_blocked_is_not_started_either() -> None:
+    """The clock is past the deadline before the timer of it could fire."""
+
+    class Blocking(RecordingBackend):
+        async def run(self, parts: Sequence[Part[Load]]) -> Sequence[list[object] | Exception]:
+            results = await super().run(parts)
+            asyncio.get_running_loop().block(10.0)
+            return results
+
+    backend = Blocking(max_batch=1)
+
+    async def play() -> list[object]:
+        batcher = Batcher(1, RecordingObserver())
+        return await asyncio.gather(
+            batcher.submit(backend, load("busy", 1), 1, FOREVER),
+            batcher.submit(backend, load("late", 1), 1, 5.0),
+            return_exceptions=True,
+        )
+
+    _, late = run_virtually(play())
+    assert isinstance(late, DeadlineExceeded)
+    assert len(backend.runs) == 1
+
+
 def test_a_failed_run_harms_only_the_request_that_fails_it() -> None:
     backend = RecordingBackend(max_batch=8)
 
@@ -298,6 +323,7 @@ def test_draining_finishes_what_was_accepted_and_refuses_the_rest() -> None:
         with pytest.raises(Unavailable):
             await batcher.submit(backend, load("late", 1), 1, FOREVER)
         await drained
+        assert accepted.done()
         assert flat(await accepted) == [("accepted", 0), ("accepted", 1), ("accepted", 2)]
 
     run_virtually(play())

@@ -5,9 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from contract.manifest import ImageOutput, VectorOutput
 from service import engine as engine_module
-from service.backend import rows_per_run
 from service.engine import CPU_PROVIDER, CUDA_PROVIDER, Engine, GraphNames, Session, choose_device, paddings
 from service.errors import InvalidSettings
 from tests.fakes.models import CONDITIONAL, build_graph
@@ -78,12 +76,6 @@ def test_cuda_runs_few_shapes() -> None:
     for rows in range(1, 33):
         loaded.draw(np.ones((rows, 3), np.float32), None)
     assert set(runtime.sizes) == {1, 2, 4, 8, 16, 32}
-
-
-def test_very_large_outputs_run_in_smaller_batches() -> None:
-    assert rows_per_run(ImageOutput(height=28, width=28, channels=1), 32) == 32
-    assert rows_per_run(ImageOutput(height=4096, width=4096, channels=3), 32) == 1
-    assert rows_per_run(VectorOutput(size=1), 32) == 2048
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,12 @@ from contract.manifest import read_manifest
 from service.endpoints import Endpoints
 from tests.fakes.site import LocalService, local_service
 
+SCOPE: dict[str, Any] = {
+    "type": "http", "method": "POST", "path": "/generate", "raw_path": b"/generate", "query_string": b"",
+    "headers": [], "scheme": "http", "root_path": "", "server": ("forger.test", 80),
+    "client": ("10.0.0.1", 1), "http_version": "1.1",
+}  # fmt: skip
+
 
 @pytest.fixture
 def small(models_dir: Path) -> Iterator[LocalService]:
@@ -178,18 +184,13 @@ def test_a_full_queue_is_429_with_retry_after(small: LocalService, slow: list[in
     assert all(int(answer.headers["retry-after"]) >= 1 for answer in refused)
     assert {answer.status_code for answer in answers} == {200, 429}
     assert value(small, "forger_rejections_total", reason="queue-full") == len(refused)
-    assert value(small, "forger_queue_rows", model="grey") == 0
+    assert value(small, "forger_queue_rows", model="grey", version="1") == 0
 
 
 def test_the_work_of_a_client_that_left_is_dropped(small: LocalService, slow: list[int]) -> None:
     """Its rows that wait are never run, and the departure is counted."""
 
     async def leave() -> None:
-        scope = {
-            "type": "http", "method": "POST", "path": "/generate", "raw_path": b"/generate",
-            "query_string": b"", "headers": [], "scheme": "http", "root_path": "",
-            "server": ("forger.test", 80), "client": ("10.0.0.1", 1), "http_version": "1.1",
-        }  # fmt: skip
         messages = iter([{"type": "http.request", "body": b"{}", "more_body": False}])
 
         async def receive() -> dict[str, Any]:
@@ -202,7 +203,7 @@ def test_the_work_of_a_client_that_left_is_dropped(small: LocalService, slow: li
         async def send(message: dict[str, Any]) -> None:
             """Nobody is there."""
 
-        await small.edge(scope, receive, send)
+        await small.edge(dict(SCOPE), receive, send)
 
     async def play() -> None:
         busy = [
@@ -216,6 +217,22 @@ def test_the_work_of_a_client_that_left_is_dropped(small: LocalService, slow: li
     assert slow == [1, 1]
     assert value(small, "forger_requests_total", route="/generate", status="499") == 1
     assert value(small, "forger_images_total", model="grey", version="1") == 2
+
+
+def test_a_request_is_counted_before_its_last_byte_leaves(small: LocalService) -> None:
+    """So that a client which has its answer finds it in the metrics."""
+    counted_at_last_byte = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.body" and not message.get("more_body", False):
+            text = small.runtime.metrics.render().decode()
+            counted_at_last_byte.append('forger_requests_total{route="/livez",status="200"} 1.0' in text)
+
+    small.run(small.edge({**SCOPE, "method": "GET", "path": "/livez"}, receive, send))
+    assert counted_at_last_byte == [True]
 
 
 def test_an_unexpected_error_is_a_bare_500_that_the_log_explains(
@@ -297,14 +314,14 @@ def test_metrics_count_exactly_what_clients_saw(small: LocalService) -> None:
     assert requests("/models/{name}", 200) == 2
     assert requests("/models/{name}", 404) == 1
     assert count("forger_images_total", model="grey", version="1") == images
-    assert count("forger_batch_rows_sum", model="grey") == images
-    assert count("forger_queue_wait_seconds_count", model="grey") == len(drawn)
+    assert count("forger_batch_rows_sum", model="grey", version="1") == images
+    assert count("forger_queue_wait_seconds_count", model="grey", version="1") == len(drawn)
     assert count("forger_encode_seconds_count", media_type="application/json") == len(drawn)
     assert count("forger_request_seconds_count", route="/generate") == 15
     assert count("forger_rejections_total", reason="invalid-input") == 5
     assert count("forger_rejections_total", reason="unknown-route") == 7
-    runs = count("forger_batch_rows_count", model="grey")
-    assert count("forger_inference_seconds_count", model="grey") == runs > 0
+    runs = count("forger_batch_rows_count", model="grey", version="1")
+    assert count("forger_inference_seconds_count", model="grey", version="1") == runs > 0
     digest = small.runtime.repository.resolve("grey").digest
     provider = "CPUExecutionProvider"
     assert count("forger_model_info", model="grey", version="1", digest=digest, provider=provider) == 1

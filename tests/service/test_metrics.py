@@ -11,7 +11,7 @@ import os, signal, sys
 from service.metrics import Metrics
 metrics = Metrics()
 backend = object()
-metrics.name_backend(backend, "grey")
+metrics.name_backend(backend, "grey", 1)
 metrics.images.labels("grey", "1").inc(3)
 metrics.waiting_changed(backend, 5)
 if sys.argv[1] == "killed":
@@ -30,4 +30,4 @@ def test_counters_of_all_workers_add_up_and_a_dead_workers_gauge_is_gone(tmp_pat
         for fate in ("killed", "lives")
     ]
     assert 'forger_images_total{model="grey",version="1"} 6.0' in texts[1]
-    assert 'forger_queue_rows{model="grey"} 5.0' in texts[1]
+    assert 'forger_queue_rows{model="grey",version="1"} 5.0' in texts[1]

@@ -33,12 +33,12 @@ def settings_for(root: Path, **extra: str) -> Settings:
 
 
 def load(root: Path, engine: Engine, **extra: str) -> Repository:
-    return load_models(settings_for(root, **extra), engine, lambda _model, _seconds: None)
+    return load_models(settings_for(root, **extra), engine, lambda *_: None)
 
 
 def refusal(directory: ModelDirectory, engine: Engine) -> str:
     with pytest.raises(UnusableModel) as caught:
-        load_model(directory, settings_for(directory.root), engine, lambda _model, _seconds: None)
+        load_model(directory, settings_for(directory.root), engine, lambda *_: None)
     return str(caught.value)
 
 
@@ -94,7 +94,7 @@ def test_a_default_that_cannot_be_served_is_an_error(tmp_path: Path, engine: Eng
         load(tmp_path, engine, FORGER_DEFAULT_MODEL="colour")
 
 
-def test_every_flipped_byte_of_the_generator_is_caught(tmp_path: Path, engine: Engine) -> None:
+def test_a_flipped_bit_of_the_generator_is_caught(tmp_path: Path, engine: Engine) -> None:
     directory = write_model(tmp_path, CONDITIONAL)
     data = bytearray(directory.generator.read_bytes())
     data[len(data) // 2] ^= 1
@@ -207,6 +207,19 @@ def external_in_function(model: onnx.ModelProto) -> None:
     )
 
 
+def external_in_a_functions_subgraph(model: onnx.ModelProto) -> None:
+    tensor = numpy_helper.from_array(np.zeros(3, np.float32), "deep_tensor")
+    outside(tensor)
+    inner = helper.make_graph(
+        [helper.make_node("Constant", [], ["inner"], value=tensor)],
+        "branch",
+        [],
+        [helper.make_tensor_value_info("inner", TensorProto.FLOAT, [3])],
+    )
+    choice = helper.make_node("If", ["condition"], ["out"], then_branch=inner, else_branch=inner)
+    model.functions.append(helper.make_function("", "Mine", ["condition"], ["out"], [choice], []))
+
+
 def foreign_operator(model: onnx.ModelProto) -> None:
     model.graph.node.append(helper.make_node("Gelu", ["flat"], ["stray"], domain="com.microsoft"))
 
@@ -267,6 +280,7 @@ def broken_metadata(model: onnx.ModelProto) -> None:
         (external_sparse, "external data"),
         (external_in_subgraph, "external data"),
         (external_in_function, "external data"),
+        (external_in_a_functions_subgraph, "external data"),
         (foreign_operator, "com.microsoft::Gelu"),
         (foreign_domain, "com.microsoft"),
         (random_operator, "random operator RandomNormal"),

@@ -103,6 +103,7 @@ WRONG_VALUES: list[tuple[object, str, str]] = [
     ({"latents": [{"seed": 1}], "seed": 1}, "#/seed", "cannot be combined with latents"),
     ({"latents": [{"seed": 1}], "n": 1}, "#/n", "cannot be combined with latents"),
     ({"latents": [{"seed": 1}] * 65}, "#/latents", "at most 64 images"),
+    ({"latents": [{"seed": 1}] * 65_537}, "#/latents", "at most 65536"),
     ({"latents": [{"latent": [1, 2, 3]}], "class_label": 1}, "#/latents/0/latent", "have 4"),
     ({"latents": [{"latent": [1, 2, 3, "4"]}]}, "#/latents/0/latent/3", "finite number"),
     ({"latents": [{"latent": [1, 2, 3, True]}]}, "#/latents/0/latent/3", "finite number"),
@@ -177,6 +178,7 @@ MALFORMED: list[tuple[bytes, str]] = [
     (b'{"\\udfff": 1}', "surrogate"),
     (b"[" * 100_000, "nested too deeply"),
     (b'{"class_label": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "nested too deeply"),
+    (b"{" + b",".join(b'"%d": 1' % i for i in range(20_000)) + b"}", "more than 16384 keys"),
     (b"seed=1", "line 1"),
     (b"\x00", "line 1"),
 ]
