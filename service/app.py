@@ -48,8 +48,9 @@ class WholeResponse(bentoml.IODescriptor):  # type: ignore[misc]  # BentoML expo
 
 
 @bentoml.service(
-    # Deadlines are ours; BentoML's must only never come first.
-    traffic={"timeout": 3600},
+    # Deadlines are ours, and BentoML's must never come first. It keeps a timer of this length for every
+    # request, even one long answered, so that it must not be much longer either.
+    traffic={"timeout": SETTINGS.deadline_ms / 1000 + 30},
     # Our own metrics and edge replace these, and cost a fraction.
     metrics={"enabled": False},
     logging={"access": {"enabled": False}},

@@ -6,8 +6,6 @@ byte leaves, so that a client that has its answer finds it in the metrics.
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -24,10 +22,6 @@ from service.exchange import Exchange, open_exchange
 from service.metrics import Metrics
 from service.routes import route_table
 
-logger = logging.getLogger("forger.http")
-
-_LINGER_S = 2.0
-_LINGER_BYTES = 64 * 1024 * 1024
 _CLIENT_LEFT = 499
 
 
@@ -46,20 +40,20 @@ class Edge:
             await self._app(scope, receive, send)
             return
         exchange = open_exchange(scope)
-        wire = _Wire(scope, receive, send, exchange, self._site())
+        wire = _Wire(scope, send, exchange, self._site())
         try:
-            await self._dispatch(scope, exchange, wire)
+            await self._dispatch(scope, receive, wire, exchange)
         except Exception as error:
             if wire.started:
                 raise
-            await refuse(error, Request(scope))(scope, wire.receive, wire.send)
+            await refuse(error, Request(scope))(scope, receive, wire.send)
         finally:
             wire.finish()
 
-    async def _dispatch(self, scope: Scope, exchange: Exchange, wire: _Wire) -> None:
+    async def _dispatch(self, scope: Scope, receive: Receive, wire: _Wire, exchange: Exchange) -> None:
         preflight = wire.site.cross_origin.preflight(scope["method"], wire.request_headers)
         if preflight is not None:
-            await preflight(scope, wire.receive, wire.send)
+            await preflight(scope, receive, wire.send)
             return
         allowed: set[str] = set()
         for route in self._routes:
@@ -69,7 +63,7 @@ class Edge:
             exchange.route = route.path
             if match is Match.FULL:
                 scope.update(child_scope)
-                await route.handle(scope, wire.receive, wire.send)
+                await route.handle(scope, receive, wire.send)
                 return
             allowed |= route.methods or set()
         if allowed:
@@ -87,27 +81,16 @@ class Site:
 
 
 class _Wire:
-    """One exchange's ``receive`` and ``send``, watched."""
+    """One exchange's ``send``, watched."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, exchange: Exchange, site: Site) -> None:
+    def __init__(self, scope: Scope, send: Send, exchange: Exchange, site: Site) -> None:
         self.request_headers = Headers(scope=scope)
         self.started = False
         self.site = site
-        self._receive = receive
         self._send = send
         self._exchange = exchange
         self._status = _CLIENT_LEFT
         self._counted = False
-        self._unread = (
-            self.request_headers.get("content-length", "0") != "0"
-            or "transfer-encoding" in self.request_headers
-        )
-
-    async def receive(self) -> Message:
-        message = await self._receive()
-        if not message.get("more_body", False):
-            self._unread = False
-        return message
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -116,10 +99,6 @@ class _Wire:
             self._mark(MutableHeaders(scope=message))
         elif message["type"] == "http.response.body" and not message.get("more_body", False):
             self.finish()
-            if self._unread:
-                await self._send({**message, "more_body": True})
-                await self._linger()
-                message = {"type": "http.response.body", "body": b"", "more_body": False}
         await self._send(message)
 
     def finish(self) -> None:
@@ -139,18 +118,3 @@ class _Wire:
         stages = headers.get("Server-Timing")
         headers["Server-Timing"] = f"{stages}, {total}" if stages else total
         self.site.cross_origin.mark(self.request_headers.get("origin"), headers)
-
-    async def _linger(self) -> None:
-        """Read on for a while after refusing a body.
-
-        Closing at once would reset the connection under a client that is still sending, and it would
-        never see the answer.
-        """
-        dropped = 0
-        try:
-            async with asyncio.timeout(_LINGER_S):
-                while self._unread and dropped < _LINGER_BYTES:
-                    message = await self.receive()
-                    dropped += len(message.get("body", b""))
-        except TimeoutError:
-            logger.debug("request %s: the rest of its body was not read", self._exchange.request_id)
