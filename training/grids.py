@@ -6,10 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from training.sampling import Sampler, balanced_labels
+
 _GAP = 1
 _SMALLEST_TILE = 48
 _HISTOGRAM_SIZE = (480, 240)
 _BINS = 60
+_GRID_COLUMNS = 10
+_GRID_ROWS = 10
+_HISTOGRAM_DRAWS = 5000
+_SAMPLE_SEED = 0
 
 
 def image_grid(pixels_NHWC: NDArray[np.uint8], columns: int) -> Image.Image:
@@ -41,3 +47,15 @@ def histogram(values: NDArray[np.float32]) -> Image.Image:
     draw.text((2, height - 16), f"{edges[0]:.2f}", fill=0)
     draw.text((width - 50, height - 16), f"{edges[-1]:.2f}", fill=0)
     return image
+
+
+def draw_overview(sampler: Sampler) -> Image.Image:
+    """Draw the fixed latent batch: a hundred images (columns follow the classes), or a histogram."""
+    spec = sampler.spec
+    if spec.output.kind == "vector":
+        values = sampler.draw(_SAMPLE_SEED, np.arange(_HISTOGRAM_DRAWS), None)
+        return histogram(values.astype(np.float32))
+    columns = _GRID_COLUMNS if spec.classes is None else min(spec.classes, 2 * _GRID_COLUMNS)
+    indices = np.arange(columns * _GRID_ROWS)
+    labels = None if spec.classes is None else balanced_labels(len(indices), columns)
+    return image_grid(sampler.draw(_SAMPLE_SEED, indices, labels).astype(np.uint8), columns)

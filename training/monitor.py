@@ -9,31 +9,13 @@ from pathlib import Path
 from typing import Any, Self, TextIO
 
 import numpy as np
-from PIL import Image
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from training.grids import histogram, image_grid
+from training.grids import draw_overview
 from training.run import RunDirectory
-from training.sampling import Sampler, balanced_labels
-
-_GRID_COLUMNS = 10
-_GRID_ROWS = 10
-_HISTOGRAM_DRAWS = 5000
-_SAMPLE_SEED = 0
-
-
-def draw_overview(sampler: Sampler) -> Image.Image:
-    """Draw the fixed latent batch: a hundred images (columns follow the classes), or a histogram."""
-    spec = sampler.spec
-    if spec.output.kind == "vector":
-        values = sampler.draw(_SAMPLE_SEED, np.arange(_HISTOGRAM_DRAWS), None)
-        return histogram(values.astype(np.float32))
-    columns = _GRID_COLUMNS if spec.classes is None else min(spec.classes, 2 * _GRID_COLUMNS)
-    indices = np.arange(columns * _GRID_ROWS)
-    labels = None if spec.classes is None else balanced_labels(len(indices), columns)
-    return image_grid(sampler.draw(_SAMPLE_SEED, indices, labels).astype(np.uint8), columns)
+from training.sampling import Sampler
 
 
 def _drop_later_lines(path: Path, images_seen: int) -> None:

@@ -40,7 +40,7 @@ from training.errors import ExportError
 from training.export.graph import graph_spec, onnx_runner, to_onnx
 from training.export.parity import check_parity, measure_batch_invariance
 from training.export.provenance import library_versions, source_commit
-from training.monitor import draw_overview
+from training.grids import draw_overview
 from training.sampling import Sampler, torch_runner
 from training.trainer import Trainer
 
