@@ -8,7 +8,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 import orjson
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from contract.layout import parse_version
@@ -62,13 +62,12 @@ class Endpoints:
     async def _generate(self, request: Request, deadline: float) -> Response:
         if self._runtime.draining:
             raise Unavailable("The service is stopping and takes no more work.")
-        headers = request.headers
         settings = self._runtime.settings
-        body = await read_body(request.stream(), headers.get("content-length"), settings.max_body_bytes)
+        body = await _read(request, settings.max_body_bytes)
         most_latents = max(settings.max_images, settings.max_vectors)
         wanted = parse_generate_request(parse_json(body), most_latents)
         order = place_order(wanted, self._runtime.repository)
-        media_type = negotiate(headers.get("accept"), order)
+        media_type = negotiate(request.headers.get("accept"), order)
 
         async def carry_out() -> tuple[Package, str]:
             studio = self._runtime.studio
@@ -148,6 +147,14 @@ class Endpoints:
 
 def _json(document: object) -> Response:
     return Response(orjson.dumps(document), media_type="application/json")
+
+
+async def _read(request: Request, limit: int) -> bytes:
+    """Return the request's body; raises ``BodyTooLarge`` or ``ClientLeft``."""
+    try:
+        return await read_body(request.stream(), request.headers.get("content-length"), limit)
+    except ClientDisconnect:
+        raise ClientLeft("The client closed the connection before its body was complete.") from None
 
 
 async def _unless_client_leaves(request: Request, work: Coroutine[Any, Any, ReturnT]) -> ReturnT:

@@ -219,6 +219,22 @@ def test_the_work_of_a_client_that_left_is_dropped(small: LocalService, slow: li
     assert value(small, "forger_images_total", model="grey", version="1") == 2
 
 
+def test_a_client_that_leaves_in_the_middle_of_its_body_is_no_fault_of_ours(
+    small: LocalService, caplog: pytest.LogCaptureFixture
+) -> None:
+    messages = iter([{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}])
+
+    async def receive() -> dict[str, Any]:
+        return next(messages)
+
+    async def send(message: dict[str, Any]) -> None:
+        """Nobody is there."""
+
+    small.run(small.edge(dict(SCOPE), receive, send))
+    assert value(small, "forger_requests_total", route="/generate", status="499") == 1
+    assert "unexpected" not in caplog.text
+
+
 def test_a_request_is_counted_before_its_last_byte_leaves(small: LocalService) -> None:
     """So that a client which has its answer finds it in the metrics."""
     counted_at_last_byte = []
