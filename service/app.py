@@ -15,7 +15,7 @@ import bentoml
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.preflight import settings_or_exit
+from service.preflight import check_or_exit, settings_or_exit
 
 # First of all: a wrong setting stops the start before anything heavy is imported.
 SETTINGS = settings_or_exit(os.environ)
@@ -75,7 +75,11 @@ class Forger:
     @bentoml.on_deployment  # type: ignore[untyped-decorator]
     @staticmethod
     def supervise() -> None:
-        """Prepare the process that starts the workers; BentoML calls this there, once."""
+        """Check what can be checked without a worker; BentoML calls this once, in the supervisor.
+
+        Not when the service is imported: a bento is built with no models, for a directory mounted later.
+        """
+        check_or_exit(SETTINGS)
         end_if_a_worker_cannot_start()
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]

@@ -1,7 +1,6 @@
-"""What must be right before anything heavy is loaded: settings, the device, the default model's files.
+"""What must be right before anything heavy is started: settings, the device, the default model's files.
 
-The supervising process and every worker check it as they import the service, so that a wrong setting
-stops the start at once, with a sentence.
+Whatever is wrong stops the start at once, with a sentence instead of a stack trace.
 """
 
 from __future__ import annotations
@@ -16,14 +15,20 @@ from service.verification import verified_generator, verified_manifest
 
 
 def settings_or_exit(environ: Mapping[str, str]) -> Settings:
-    """Return the settings; if they cannot make a service, end the process, saying which and why."""
+    """Return the settings; if one is wrong, end the process, saying which and why."""
     try:
-        settings = load_settings(environ)
+        return load_settings(environ)
+    except InvalidSettings as error:
+        raise SystemExit(f"forger: {error}") from error
+
+
+def check_or_exit(settings: Settings) -> None:
+    """End the process if the machine and the directory of models cannot make a service of the settings."""
+    try:
         _check_device(settings)
         _check_default_model(settings)
     except (InvalidSettings, UnusableModel) as error:
         raise SystemExit(f"forger: {error}") from error
-    return settings
 
 
 def _check_device(settings: Settings) -> None:

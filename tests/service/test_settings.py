@@ -87,21 +87,21 @@ def test_the_default_model_is_mnist_or_the_first_or_what_is_configured() -> None
 
 
 def test_the_start_needs_one_sound_version_of_the_default_model(tmp_path: Path) -> None:
-    environ = {"FORGER_MODELS_DIR": str(tmp_path), "FORGER_DEFAULT_MODEL": "grey"}
+    settings = load_settings({"FORGER_MODELS_DIR": str(tmp_path), "FORGER_DEFAULT_MODEL": "grey"})
     with pytest.raises(SystemExit, match="FORGER_MODELS_DIR"):
-        preflight.settings_or_exit(environ)
+        preflight.check_or_exit(settings)
     first = write_model(tmp_path, CONDITIONAL)
-    assert preflight.settings_or_exit(environ).default_model == "grey"
+    preflight.check_or_exit(settings)
     newer = write_model(tmp_path, FakeModel("grey", version=2))
     newer.generator.write_bytes(b"other")
-    assert preflight.settings_or_exit(environ).default_model == "grey"
+    preflight.check_or_exit(settings)
     first.manifest.unlink()
     with pytest.raises(SystemExit, match=r"grey:2: generator.onnx is missing.*grey:1: there is no manifest"):
-        preflight.settings_or_exit(environ)
+        preflight.check_or_exit(settings)
 
 
 def test_cuda_without_a_device_stops_the_start(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preflight, "cuda_devices", lambda: 0)
-    environ = {"FORGER_MODELS_DIR": str(models_dir), "FORGER_DEVICE": "cuda"}
+    settings = load_settings({"FORGER_MODELS_DIR": str(models_dir), "FORGER_DEVICE": "cuda"})
     with pytest.raises(SystemExit, match=r"FORGER_DEVICE='cuda': no CUDA device"):
-        preflight.settings_or_exit(environ)
+        preflight.check_or_exit(settings)
