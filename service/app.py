@@ -1,7 +1,7 @@
 """The BentoML service, and the composition root: the only file that imports bentoml.
 
 BentoML gives the process, its signals, its workers and the bento; what happens between a request and
-its image is ours. Every request passes :class:`service.edge.Edge` first, which serves the GET routes
+its image is ours. Every request passes :class:`service.http.edge.Edge` first, which serves the GET routes
 itself and hands ``POST /generate`` on to the BentoML API below.
 """
 
@@ -21,11 +21,11 @@ from service.preflight import check_or_exit, settings_or_exit
 SETTINGS = settings_or_exit(os.environ)
 logging.getLogger("forger").setLevel(logging.INFO)
 
-from service.answering import answer
-from service.cors import CrossOrigin
-from service.edge import Edge, Site
-from service.endpoints import Endpoints
-from service.routes import GENERATE
+from service.http.answering import answer
+from service.http.cors import CrossOrigin
+from service.http.edge import Edge, Site
+from service.http.endpoints import Endpoints
+from service.http.routes import GENERATE
 from service.runtime import Runtime
 from service.supervision import end_if_a_worker_cannot_start, give_up
 

@@ -1,4 +1,4 @@
-"""The domain's errors, as a tree; ``service.problems`` alone knows their HTTP status.
+"""The domain's errors, as a tree; ``service.http.problems`` alone knows their HTTP status.
 
 ForgerError
 ├── InvalidSettings            the environment does not configure a service

@@ -27,7 +27,7 @@ from service.latent_refs import (
     seeded_latents,
     seeded_origins,
 )
-from service.repository import Repository, ServedModel
+from service.models.repository import Repository, ServedModel
 from service.schemas import GenerateRequest
 
 ReturnT = TypeVar("ReturnT")

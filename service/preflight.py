@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from contract.layout import model_directories
 from service.devices import cuda_devices
 from service.errors import InvalidSettings, UnusableModel
+from service.models.verification import verified_generator, verified_manifest
 from service.settings import Settings, default_model_name, load_settings
-from service.verification import verified_generator, verified_manifest
 
 
 def settings_or_exit(environ: Mapping[str, str]) -> Settings:

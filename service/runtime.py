@@ -9,7 +9,7 @@ from service.batcher import Batcher
 from service.engine import Engine
 from service.generation import Studio
 from service.metrics import Metrics
-from service.repository import load_models
+from service.models.repository import load_models
 from service.settings import Settings
 
 logger = logging.getLogger("forger")

@@ -13,10 +13,10 @@ import httpx
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from service.answering import answer
-from service.cors import CrossOrigin
-from service.edge import Edge, Site
-from service.endpoints import Endpoints
+from service.http.answering import answer
+from service.http.cors import CrossOrigin
+from service.http.edge import Edge, Site
+from service.http.endpoints import Endpoints
 from service.runtime import Runtime
 from service.settings import load_settings
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.negotiation import choose
+from service.http.negotiation import choose
 
 OFFERS = ["application/json", "image/png", "image/jpeg", "image/webp", "application/x-npy"]
 

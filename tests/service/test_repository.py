@@ -16,7 +16,7 @@ from contract.layout import ModelDirectory
 from contract.manifest import METADATA_KEY, sha256_digest
 from service.engine import Engine
 from service.errors import InvalidSettings, UnknownModel, UnusableModel
-from service.repository import Repository, load_model, load_models
+from service.models.repository import Repository, load_model, load_models
 from service.settings import Settings, load_settings
 from tests.fakes.models import COLOUR, CONDITIONAL, VECTOR, FakeModel, write_model, write_models
 

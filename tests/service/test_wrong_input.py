@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from service.problems import PROBLEMS, UNEXPECTED
+from service.http.problems import PROBLEMS, UNEXPECTED
 from tests.fakes.site import LocalService
 
 MAX = 2**53 - 1

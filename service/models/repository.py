@@ -17,9 +17,9 @@ from contract.pixels import image_batch_to_pixels
 from service.backend import ModelBackend, rows_per_request, rows_per_run
 from service.engine import Engine, GraphNames, Session
 from service.errors import InvalidSettings, UnknownModel, UnusableModel
-from service.graph_audit import audit
+from service.models.graph_audit import audit
+from service.models.verification import verified_generator, verified_manifest
 from service.settings import Settings, default_model_name
-from service.verification import verified_generator, verified_manifest
 
 logger = logging.getLogger("forger.repository")
 

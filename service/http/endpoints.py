@@ -12,7 +12,6 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from contract.layout import parse_version
-from service.body import parse_json, read_body
 from service.errors import (
     ClientLeft,
     DeadlineExceeded,
@@ -22,11 +21,12 @@ from service.errors import (
     UnknownRoute,
 )
 from service.generation import place_order
+from service.http.body import parse_json, read_body
+from service.http.model_view import describe_model
+from service.http.negotiation import negotiate
+from service.http.problems import BY_SLUG, help_page
 from service.metrics import MEDIA_TYPE
-from service.model_view import describe_model
-from service.negotiation import negotiate
 from service.packaging import Package, package
-from service.problems import BY_SLUG, help_page
 from service.runtime import Runtime
 from service.schemas import parse_generate_request
 

@@ -9,8 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.errors import ForgerError
-from service.exchange import exchange_of
-from service.problems import problem_of, problem_response
+from service.http.exchange import exchange_of
+from service.http.problems import problem_of, problem_response
 
 logger = logging.getLogger("forger.http")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from contract.latents import TRUNCATION_MODES
-from service.repository import Repository, ServedModel
+from service.models.repository import Repository, ServedModel
 
 
 def describe_model(model: ServedModel, repository: Repository) -> dict[str, Any]:

@@ -14,13 +14,13 @@ from starlette.requests import Request
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.answering import refuse
-from service.cors import CrossOrigin
-from service.endpoints import Endpoints
 from service.errors import MethodNotAllowed, UnknownRoute
-from service.exchange import Exchange, open_exchange
+from service.http.answering import refuse
+from service.http.cors import CrossOrigin
+from service.http.endpoints import Endpoints
+from service.http.exchange import Exchange, open_exchange
+from service.http.routes import route_table
 from service.metrics import Metrics
-from service.routes import route_table
 
 _CLIENT_LEFT = 499
 

@@ -10,9 +10,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.answering import answer
-from service.body import check_media_type
-from service.endpoints import Endpoints
+from service.http.answering import answer
+from service.http.body import check_media_type
+from service.http.endpoints import Endpoints
 
 GENERATE = "/generate"
 

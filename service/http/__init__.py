@@ -1,0 +1,1 @@
+"""Everything that is about HTTP: routes, headers, bodies, negotiation, errors as problems."""

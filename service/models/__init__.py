@@ -1,0 +1,1 @@
+"""The served models: directories verified, graphs audited, canaries drawn, versions kept."""
