@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -105,3 +106,11 @@ def test_cuda_without_a_device_stops_the_start(models_dir: Path, monkeypatch: py
     settings = load_settings({"FORGER_MODELS_DIR": str(models_dir), "FORGER_DEVICE": "cuda"})
     with pytest.raises(SystemExit, match=r"FORGER_DEVICE='cuda': no CUDA device"):
         preflight.check_or_exit(settings)
+
+
+def test_every_setting_is_documented_with_what_is_allowed() -> None:
+    table = (Path(__file__).resolve().parents[2] / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(FORGER_\w+)` \|.*\| (.*) \|$", table, re.MULTILINE))
+    assert rows == {
+        f"FORGER_{name.upper()}": field.description for name, field in Settings.model_fields.items()
+    }
