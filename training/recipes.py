@@ -64,13 +64,15 @@ def vanilla() -> Recipe:
 def gaussian_1d() -> Recipe:
     """Return the fifty-line toy: numbers from uniform noise, three linear maps in each network.
 
-    Tanh in G and sigmoid in D, as in the well-known introduction to GANs by one bell curve; the
-    averaged weights take out the orbit that the two networks run about their equilibrium.
+    Tanh in G and sigmoid in D, as in the well-known introduction to GANs by one bell curve. Four
+    noises rather than one: a smooth map of a single bounded number ends abruptly, a mixture of
+    several has tails. Averaged weights take out the orbit that the two networks run about their
+    equilibrium.
     """
     return Recipe(
         name="gaussian-1d",
         summary="numbers from a bell curve: the smallest GAN there is",
-        latent=Latent(dim=1, prior=Prior.UNIFORM),
+        latent=Latent(dim=4, prior=Prior.UNIFORM),
         networks=MlpNetworks(
             generator_hidden=(16, 16),
             discriminator_hidden=(32, 32),
