@@ -80,8 +80,8 @@ class Delivery(Generic[ResultT]):
     """A job's results in the order of its rows, and how they came about."""
 
     results: list[ResultT]
-    queue_s: float
-    run_s: float
+    queue_s: float  # until the job's first run
+    run_s: float  # while at least one of its runs was under way, without the waits between them
     batch_rows: int
 
 
@@ -100,7 +100,8 @@ class _Job(Generic[PayloadT, ResultT]):
         self.batch_rows = 0
         self.done: asyncio.Future[Delivery[ResultT]] = loop.create_future()
         self._results: dict[int, ResultT] = {}
-        self._rows_done = 0
+        self._rows_done = self._runs_under_way = 0
+        self._under_way_since = self._run_s = 0.0
 
     @property
     def waiting(self) -> int:
@@ -114,8 +115,17 @@ class _Job(Generic[PayloadT, ResultT]):
         self.next_row += rows
         return part
 
+    def begin(self, now: float) -> None:
+        """Note that a run with a part of the job begins."""
+        if self._runs_under_way == 0:
+            self._under_way_since = now
+        self._runs_under_way += 1
+
     def settle(self, part: Part[PayloadT], outcome: ResultT | Exception, now: float) -> None:
-        """Take in the outcome of a part; the last one completes the job."""
+        """Take in the outcome of a part, whose run has ended; the last one completes the job."""
+        self._runs_under_way -= 1
+        if self._runs_under_way == 0:
+            self._run_s += now - self._under_way_since
         if self.done.done():
             return
         if isinstance(outcome, Exception):
@@ -126,8 +136,8 @@ class _Job(Generic[PayloadT, ResultT]):
         if self._rows_done == self.rows:
             assert self.started is not None
             in_order = [self._results[start] for start in sorted(self._results)]
-            queue_s, run_s = self.started - self.admitted, now - self.started
-            self.done.set_result(Delivery(in_order, queue_s, run_s, self.batch_rows))
+            waited_s = self.started - self.admitted
+            self.done.set_result(Delivery(in_order, waited_s, self._run_s, self.batch_rows))
 
 
 class _Queue:
@@ -252,6 +262,7 @@ class Batcher:
             now = loop.time()
             self._observer.run_started(backend, rows)
             for job, _ in batch:
+                job.begin(now)
                 job.batch_rows = max(job.batch_rows, rows)
                 if job.started is None:
                     job.started = now
