@@ -31,7 +31,8 @@ Device = Literal["cpu", "cuda"]
 CPU_PROVIDER = "CPUExecutionProvider"
 CUDA_PROVIDER = "CUDAExecutionProvider"
 
-_PROBED_BATCHES = (1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 31, 32, 33, 100)
+# Batches to this size are probed from their first and their last places, larger ones from one of the two.
+_THOROUGHLY_PROBED = 33
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,13 @@ def paddings(max_batch: int, device: Device) -> list[Padding]:
     fours = Padding("multiples of 4", lambda rows: -(-rows // 4) * 4)
     eights = Padding("multiples of 8", lambda rows: -(-rows // 8) * 8)
     return [free, pairs, fours, eights, buckets, fixed]
+
+
+def probed_batches(max_batch: int) -> list[int]:
+    """Return the sizes at which kernels may change: powers of two and their neighbours below the largest."""
+    powers = [1 << exponent for exponent in range(max_batch.bit_length() + 1)]
+    near = {power + step for power in powers for step in (-1, 0, 1)}
+    return sorted(size for size in near if 1 <= size < max_batch)
 
 
 @dataclass(frozen=True)
@@ -128,10 +136,9 @@ class Session:
     def _is_bit_identical(self, z_ND: Float32, weights_NK: Float32 | None) -> bool:
         """Tell whether rows come out the same from the first and the last places of other batches."""
         reference = self.draw(z_ND, weights_NK)
-        for size in _PROBED_BATCHES:
-            if size > self.max_batch:
-                break
-            for place in (slice(0, size), slice(self.max_batch - size, self.max_batch)):
+        for turn, size in enumerate(probed_batches(self.max_batch)):
+            places = (slice(0, size), slice(self.max_batch - size, self.max_batch))
+            for place in places if size <= _THOROUGHLY_PROBED else places[turn % 2 :][:1]:
                 drawn = self.draw(z_ND[place], None if weights_NK is None else weights_NK[place])
                 if drawn.tobytes() != reference[place].tobytes():
                     return False
