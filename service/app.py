@@ -65,7 +65,9 @@ class Forger:
         except Exception as error:  # noqa: BLE001 - whatever it is, there is nothing to serve
             give_up(error)
         self.endpoints = Endpoints(self.runtime)
-        self.site = Site(self.endpoints, self.runtime.metrics, CrossOrigin(SETTINGS.cors_origins))
+        self.site = Site(
+            self.endpoints, self.runtime.metrics, CrossOrigin(SETTINGS.cors_origins), SETTINGS.root_path
+        )
 
     @bentoml.api(route=GENERATE, input_spec=WholeRequest, output_spec=WholeResponse)  # type: ignore[untyped-decorator]
     async def generate(self, request: Request, /) -> Response:

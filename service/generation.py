@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from contract.latents import MAX_SEED, Truncation
-from service.backend import Drawn, Rows, joined
+from service.backend import Drawn, ModelBackend, Rows, joined
 from service.batcher import Batcher, Delivery
-from service.errors import InvalidInput
+from service.errors import InvalidInput, QueueFull
 from service.labels import BALANCED, Label, read_labels, weights_matrix
 from service.latent_refs import (
     Latents,
@@ -28,7 +29,7 @@ from service.latent_refs import (
     seeded_origins,
 )
 from service.models.repository import Repository, ServedModel
-from service.schemas import GenerateRequest
+from service.schemas import GenerateRequest, describe, parse_generate_request
 
 ReturnT = TypeVar("ReturnT")
 
@@ -74,6 +75,20 @@ class Drawing:
     batch_rows: int
 
 
+def read_request(document: object, repository: Repository) -> GenerateRequest:
+    """Return the request that a JSON document spells.
+
+    A list of latents longer than its model allows is refused before its entries are looked at. Raises
+    ``UnknownModel`` or ``InvalidInput``.
+    """
+    if isinstance(document, dict) and isinstance(document.get("latents"), list):
+        reference = document.get("model")
+        if not isinstance(reference, str | None):
+            raise InvalidInput.at("/model", f"model: must be a string, not {describe(reference)}")
+        _check_count("latents", len(document["latents"]), repository.resolve(reference))
+    return parse_generate_request(document)
+
+
 def place_order(request: GenerateRequest, repository: Repository) -> Order:
     """Check a request against its model, and draw a seed if it has none.
 
@@ -89,18 +104,23 @@ def place_order(request: GenerateRequest, repository: Repository) -> Order:
 
 
 def _origins(request: GenerateRequest, model: ServedModel) -> tuple[Origin, ...]:
-    field = "n" if request.latents is None else "latents"
-    count = (request.n or 1) if request.latents is None else len(request.latents)
-    if count > model.max_rows:
-        what = "images" if model.is_image else "vectors"
-        raise InvalidInput.at(
-            f"/{field}", f"{field}: {count} is too many; at most {model.max_rows} {what} a request"
-        )
     if request.latents is not None:
         return referenced_origins(request.latents)
+    count = 1 if request.n is None else request.n
+    _check_count("n", count, model)
     index = request.index or 0
     seed = secrets.randbelow(MAX_SEED + 1) if request.seed is None else request.seed
     return seeded_origins(seed, index, count)
+
+
+def _check_count(field: str, count: int, model: ServedModel) -> None:
+    if not 1 <= count <= model.max_rows:
+        what = "images" if model.is_image else "vectors"
+        wanted = "a list of" if field == "latents" else "a whole number from"
+        raise InvalidInput.at(
+            f"/{field}",
+            f"{field}: must be {wanted} 1 to {model.max_rows} ({what} a request), not {describe(count)}",
+        )
 
 
 def _output_format(request: GenerateRequest, model: ServedModel) -> str:
@@ -126,18 +146,33 @@ class Studio:
     def __init__(self, batcher: Batcher, pool: Executor) -> None:
         self._batcher = batcher
         self._pool = pool
+        self._rows_on_threads: Counter[ModelBackend] = Counter()
 
     async def draw(self, order: Order, deadline: float) -> Drawing:
         """Draw what was ordered, before ``deadline`` of the event loop's clock.
 
-        Raises ``InvalidInput`` for latents that do not fit the model, and whatever the batcher raises.
+        Raises ``InvalidInput`` for latents that do not fit the model, ``QueueFull`` if as many rows as may
+        wait for the model are at the studio's threads already, and whatever the batcher raises.
         """
-        latents, rows = await self.off_loop(_prepare, order)
-        delivery: Delivery[Drawn] = await self._batcher.submit(
-            order.model.backend, rows, order.count, deadline
-        )
+        backend = order.model.backend
+        busy = self._rows_on_threads[backend]
+        if busy + order.count > backend.queue_limit:
+            raise QueueFull(
+                f"{busy} rows of this model are being prepared or encoded and at most {backend.queue_limit} "
+                f"may; {order.count} more do not fit."
+            )
+        latents, rows = await self.work_on(order, _prepare, order)
+        delivery: Delivery[Drawn] = await self._batcher.submit(backend, rows, order.count, deadline)
         drawn = joined(delivery.results)
         return Drawing(order, latents, drawn, delivery.queue_s, delivery.run_s, delivery.batch_rows)
+
+    async def work_on(self, order: Order, function: Callable[..., ReturnT], *args: Any) -> ReturnT:  # noqa: ANN401 - any arguments
+        """Run a function on the studio's threads, where the order's rows count as waiting until it ends."""
+        self._rows_on_threads[order.model.backend] += order.count
+        try:
+            return await self.off_loop(function, *args)
+        finally:
+            self._rows_on_threads[order.model.backend] -= order.count
 
     async def off_loop(self, function: Callable[..., ReturnT], *args: Any) -> ReturnT:  # noqa: ANN401 - any arguments
         """Run a function on the studio's threads."""

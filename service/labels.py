@@ -22,6 +22,8 @@ RANDOM = "random"
 BALANCED = "balanced"
 
 _CLASSES_SHOWN = 20
+# Sums this close to 1 are 1 in float32, in which the graph counts.
+_SUM_TOLERANCE = 2.0**-24
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,9 @@ def read_labels(
             reader.read(entry, [origin], ("class_label", place))[0]
             for place, (entry, origin) in enumerate(zip(class_label, origins, strict=True))
         ]
-    return reader.read(RANDOM if class_label is None else class_label, origins, ("class_label",))
+    if class_label is None:
+        return reader.by_default(origins)
+    return reader.read(class_label, origins, ("class_label",))
 
 
 class _Reader:
@@ -93,6 +97,16 @@ class _Reader:
         label = self._fixed(value, place)
         return [label] * len(origins)
 
+    def by_default(self, origins: Sequence[Origin]) -> list[Label]:
+        """Return the labels of a request that states none: each image's random class."""
+        if any(origin.seed is None for origin in origins):
+            raise _fault(
+                ("class_label",),
+                "this model has classes and a latent without a seed draws none, so a class_label is needed; "
+                f"{self._allowed(keywords=False)}",
+            )
+        return self._random(origins, ("class_label",))
+
     def _fixed(self, value: Any, place: tuple[int | str, ...]) -> Label:  # noqa: ANN401 - a JSON value
         if isinstance(value, str) and value in self._by_name:
             return Label({self._by_name[value]: 1.0})
@@ -107,15 +121,16 @@ class _Reader:
         for key, weight in value.items():
             here = (*place, key)
             index = self._key(key, here)
-            if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 <= weight <= 1e300:
-                raise _fault(here, f"a weight must be a finite number, 0 or more, not {describe(weight)}")
+            number = isinstance(weight, (int, float)) and not isinstance(weight, bool)
+            if not number or not 0 <= weight <= 1e300:
+                raise _fault(here, f"a weight must be a number from 0 to 1e300, not {describe(weight)}")
             if index in weights:
                 raise _fault(here, f"the class {self._classes[index]!r} is named twice")
             weights[index] = float(weight)
         largest = max(weights.values(), default=0.0)
         if largest <= 0:
             raise _fault(place, "the weights must name at least one class with a weight above 0")
-        return _normalized({index: weight for index, weight in weights.items() if weight > 0})
+        return _normalized(weights)
 
     def _key(self, key: str, place: tuple[int | str, ...]) -> int:
         if key in self._by_name:
@@ -152,15 +167,18 @@ class _Reader:
 
 
 def _normalized(weights: dict[int, float]) -> dict[int, float]:
-    """Return the weights with sum 1. Weights that have it already stay as they are, to the last bit."""
-    if abs(math.fsum(weights.values()) - 1.0) < 1e-9:
-        return weights
-    largest = max(weights.values())
-    scaled = {index: weight / largest for index, weight in weights.items()}
-    total = math.fsum(scaled.values())
-    shares = {index: weight / total for index, weight in scaled.items()}
-    # What is nothing to the graph, which counts in float32, is no part of the mixture.
-    return {index: share for index, share in shares.items() if np.float32(share) > 0}
+    """Return the weights with sum 1, without those that are 0 to the graph, which counts in float32.
+
+    Weights whose sum is 1 already stay as they are, to the last bit; a single one is exactly 1.
+    """
+    shares = weights
+    if abs(math.fsum(weights.values()) - 1.0) > _SUM_TOLERANCE:
+        largest = max(weights.values())
+        scaled = {index: weight / largest for index, weight in weights.items()}
+        total = math.fsum(scaled.values())
+        shares = {index: weight / total for index, weight in scaled.items()}
+    felt = {index: share for index, share in shares.items() if np.float32(share) > 0}
+    return felt if len(felt) > 1 else dict.fromkeys(felt, 1.0)
 
 
 def _fault(place: tuple[int | str, ...], sentence: str) -> InvalidInput:

@@ -27,6 +27,9 @@ from service.encoding import (
 from service.generation import Drawing
 from service.labels import Label
 
+_MOST_RECIPES = 256
+"""The recipe of a picture of more images than this holds their number, not how to draw each of them again."""
+
 
 @dataclass(frozen=True)
 class Package:
@@ -191,11 +194,35 @@ class _Sheet:
         return draw_grid(images, self._cells()) if self._request.layout == "grid" else images[0]
 
     def _single_recipe(self) -> dict[str, Any]:
+        """Return how to draw the one picture again.
+
+        For a picture of several: ``seed``, ``index``, ``n`` and ``class_weights`` if the images follow one
+        another in one seed and show the same; else the recipes of all as ``images``; and of more than
+        ``_MOST_RECIPES`` only ``n``, their number.
+        """
         if self._model.is_image and self._request.layout == "list":
             return self._recipe(0)
-        images = [self._image_recipe(place) for place in range(self._order.count)]
+        count = self._order.count
         layout = "grid" if self._model.is_image else "histogram"
-        return {**self._common_recipe(), "layout": layout, "images": images}
+        sheet = {**self._common_recipe(), "layout": layout, "n": count}
+        if self._is_one_series():
+            return {**sheet, **self._image_recipe(0)}
+        if count > _MOST_RECIPES:
+            return sheet
+        return {**sheet, "images": [self._image_recipe(place) for place in range(count)]}
+
+    def _is_one_series(self) -> bool:
+        """Tell whether the images follow one another in one seed, with one class or mixture for all."""
+        first, labels = self._order.origins[0], self._order.labels
+        return (
+            first.seed is not None
+            and first.index is not None
+            and all(
+                (origin.seed, origin.index) == (first.seed, first.index + place)
+                for place, origin in enumerate(self._order.origins)
+            )
+            and (labels is None or all(label == labels[0] for label in labels))
+        )
 
     def _recipe(self, place: int) -> dict[str, Any]:
         return {**self._common_recipe(), **self._image_recipe(place)}

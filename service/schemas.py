@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Collection
 from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from contract.latents import MAX_SEED, Truncation
@@ -13,10 +25,13 @@ from service.errors import InputFault, InvalidInput
 
 MAX_LATENT_VALUE = 1e4
 _FAULTS_SHOWN = 10
+_ECHOED_CHARACTERS = 60
+# What may stand in a URI's fragment as it is (RFC 3986, 3.5), beside letters, digits and "_.-~".
+_FRAGMENT = "/?!$&'()*+,;=:@"
 
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 Coordinate = Annotated[float, Field(ge=-MAX_LATENT_VALUE, le=MAX_LATENT_VALUE, allow_inf_nan=False)]
-Coordinates = Annotated[list[Coordinate], Field(min_length=1, fail_fast=True)]
+Coordinates = Annotated[list[Coordinate], Field(fail_fast=True)]
 
 
 class _Strict(BaseModel):
@@ -49,12 +64,20 @@ class GraphInputRef(_Strict):
 
 
 _REFERENCES = ("seed", "latent", "latent_b64", "z")
+_REFERENCE_KEYS = frozenset({*_REFERENCES, "index"})
 _REFERENCE_SENTENCE = 'must be an object with one of "seed" (and "index"), "latent", "latent_b64" or "z"'
 
 
 def _reference_kind(value: object) -> str | None:
     kinds = [key for key in _REFERENCES if isinstance(value, dict) and key in value]
     return kinds[0] if len(kinds) == 1 else None
+
+
+def _without_nulls(value: object, known: Collection[str]) -> object:
+    """Return the object without its known keys that are null: they are as if absent."""
+    if not isinstance(value, dict) or None not in value.values():
+        return value
+    return {key: field for key, field in value.items() if field is not None or key not in known}
 
 
 AnyLatentRef = Annotated[
@@ -65,6 +88,7 @@ AnyLatentRef = Annotated[
     Discriminator(
         _reference_kind, custom_error_type="latent_reference", custom_error_message=_REFERENCE_SENTENCE
     ),
+    BeforeValidator(lambda value: _without_nulls(value, _REFERENCE_KEYS)),
 ]
 
 
@@ -72,7 +96,7 @@ def _named_truncation(value: object) -> object:
     if value is not None and not isinstance(value, dict):
         raise PydanticCustomError(
             "truncation",
-            'must be {{"mode": "threshold" or "scale", "value": a number}}: equal numbers mean different '
+            'must be {"mode": "threshold" or "scale", "value": a number}: equal numbers mean different '
             "spreads, so the mode is always named",
         )
     return value
@@ -85,7 +109,7 @@ class GenerateRequest(_Strict):
     n: int | None = Field(None, ge=1)
     seed: Seed | None = None
     index: Seed | None = None
-    latents: Annotated[list[AnyLatentRef], Field(min_length=1, fail_fast=True)] | None = None
+    latents: Annotated[list[AnyLatentRef], Field(fail_fast=True)] | None = None
     class_label: Any = None
     truncation: Annotated[Truncation | None, BeforeValidator(_named_truncation)] = Field(None, strict=False)
     output_format: Literal["png", "jpeg", "webp", "npy", "json"] | None = None
@@ -93,17 +117,16 @@ class GenerateRequest(_Strict):
     layout: Literal["list", "grid"] = "list"
     return_latents: bool = False
 
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, value: object) -> object:
+        return _without_nulls(value, cls.model_fields)
 
-def parse_generate_request(document: object, most_latents: int) -> GenerateRequest:
-    """Return the request that a JSON document spells; raises ``InvalidInput`` naming the fields at fault.
 
-    ``most_latents`` is more than any model allows: a longer list is refused unread.
-    """
+def parse_generate_request(document: object) -> GenerateRequest:
+    """Return the request that a JSON document spells; raises ``InvalidInput`` naming the fields at fault."""
     if not isinstance(document, dict):
         raise InvalidInput.at("", f"the body must be a JSON object, not {describe(document)}")
-    latents = document.get("latents")
-    if isinstance(latents, list) and len(latents) > most_latents:
-        raise InvalidInput.at("/latents", f"latents: {len(latents)} is too many; at most {most_latents}")
     try:
         request = GenerateRequest.model_validate(document)
     except ValidationError as error:
@@ -118,25 +141,36 @@ def parse_generate_request(document: object, most_latents: int) -> GenerateReque
 
 
 def describe(value: object) -> str:
-    """Return a short description of a JSON value for an error's sentence; never more than a line."""
+    """Return a short description of a JSON value for an error's sentence; never more than a line.
+
+    Every value that a sentence echoes passes here, and is cut off at the same length.
+    """
     if isinstance(value, dict):
         return "an object"
     if isinstance(value, list):
         return "a list"
+    if isinstance(value, float) and math.isinf(value):
+        return "a number beyond 1.8e308"
     text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else text[:60] + "…"
+    return text if len(text) <= _ECHOED_CHARACTERS else text[:_ECHOED_CHARACTERS] + "…"
 
 
 def pointer(location: tuple[int | str, ...]) -> str:
-    """Return the JSON pointer (RFC 6901) of a place in the body."""
-    return "".join("/" + str(part)[:200].replace("~", "~0").replace("/", "~1") for part in location)
+    """Return the JSON pointer of a place in the body, as a URI's fragment spells it (RFC 6901, 6)."""
+    escaped = (str(part)[:200].replace("~", "~0").replace("/", "~1") for part in location)
+    return "".join("/" + quote(part, safe=_FRAGMENT) for part in escaped)
 
 
 def _fault(error: ErrorDetails) -> InputFault:
     location = error["loc"]
     if location[0] == "latents" and len(location) > 2:
         location = (*location[:2], *location[3:])  # the third part is the union's tag, no part of the body
-    field = ".".join(str(part)[:60] for part in location)
+    elif location == ("truncation",) and error["type"] == "value_error":
+        location = (
+            "truncation",
+            "value",
+        )  # the range depends on the mode, and so is the whole object's check
+    field = ".".join(str(part)[:_ECHOED_CHARACTERS] for part in location)
     return InputFault("#" + pointer(location), f"{field}: {_sentence(error)}")
 
 
@@ -168,8 +202,10 @@ def _sentence(error: ErrorDetails) -> str:  # noqa: PLR0911 - a table of sentenc
             return f"must be at most {context['le']}, not {got}"
         case "literal_error" | "enum":
             return f"must be {context['expected']}, not {got}"
+        case "value_error":  # Truncation's own range, the only one
+            return f"{error['msg'].removeprefix('Value error, ')}, not {describe(error['input']['value'])}"
         case _:
-            return error["msg"].removeprefix("Value error, ")
+            return error["msg"]
 
 
 def _allowed_keys(location: tuple[int | str, ...]) -> list[str]:

@@ -77,6 +77,12 @@ class Settings(BaseModel):
     cors_origins: Annotated[tuple[str, ...], BeforeValidator(_split)] = Field(
         (), description="origins such as https://example.org, separated by commas, or *"
     )
+    root_path: str = Field(
+        "",
+        pattern=r"^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*$",
+        max_length=255,
+        description="a proxy's path prefix such as /a/b, without a slash at its end, or nothing",
+    )
 
     @field_validator("models_dir")
     @classmethod

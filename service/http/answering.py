@@ -31,7 +31,9 @@ def refuse(error: Exception, request: Request) -> Response:
     problem = problem_of(error)
     exchange.problem_slug = problem.slug
     if not isinstance(error, ForgerError):
-        logger.error("request %s failed unexpectedly", exchange.request_id, exc_info=error)
+        logger.error("request %s failed unexpectedly", exchange.name, exc_info=error)
     elif problem.status >= 500:
-        logger.warning("request %s: %s: %s", exchange.request_id, problem.slug, error)
-    return problem_response(error, instance=request.url.path, request_id=exchange.request_id)
+        logger.warning("request %s: %s: %s", exchange.name, problem.slug, error)
+    return problem_response(
+        error, path=request.url.path, root_path=exchange.root_path, request_id=exchange.request_id
+    )

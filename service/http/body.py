@@ -13,7 +13,7 @@ from service.errors import BodyTooLarge, MalformedBody, UnsupportedMediaType
 _READ_AS_JSON = frozenset(
     {"", "application/json", "text/json", "application/x-www-form-urlencoded", "text/plain"}
 )
-_LONGEST_INTEGER = 400
+_MOST_DIGITS = 400
 _MOST_KEYS = 16_384
 _ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
@@ -83,7 +83,7 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(document) != len(pairs):
         seen: set[str] = set()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        shown = json.dumps(twice[:60], ensure_ascii=True)
+        shown = json.dumps(twice[:60], ensure_ascii=True)  # whole surrogate pairs have not been checked yet
         raise MalformedBody(f"The key {shown} occurs more than once in one object.")
     return document
 
@@ -92,6 +92,6 @@ def _refuse_constant(name: str) -> NoReturn:
     raise MalformedBody(f"{name} is not JSON; numbers must be finite.")
 
 
-def _bounded_int(text: str) -> int | float:
-    """Return the integer; one too long for any use becomes an infinity, which no field accepts."""
-    return int(text) if len(text) <= _LONGEST_INTEGER else float(text)
+def _bounded_int(text: str) -> int:
+    """Return the integer; one too long for any field is cut to its first digits, which are still too many."""
+    return int(text[:_MOST_DIGITS])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
@@ -39,8 +40,10 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = open_exchange(scope)
-        wire = _Wire(scope, send, exchange, self._site())
+        site = self._site()
+        scope = _without_prefix(scope, site.root_path)
+        exchange = open_exchange(scope, site.root_path)
+        wire = _Wire(scope, send, exchange, site)
         try:
             await self._dispatch(scope, receive, wire, exchange)
         except Exception as error:
@@ -78,6 +81,16 @@ class Site:
     endpoints: Endpoints
     metrics: Metrics
     cross_origin: CrossOrigin
+    root_path: str
+
+
+def _without_prefix(scope: Scope, root_path: str) -> Scope:
+    """Return the scope with the service's own path: some proxies take their prefix off, some do not."""
+    path = scope["path"]
+    if not root_path or not f"{path}/".startswith(f"{root_path}/"):
+        return scope
+    own = path.removeprefix(root_path) or "/"
+    return {**scope, "path": own, "raw_path": quote(own).encode("ascii")}
 
 
 class _Wire:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
 import orjson
@@ -20,21 +20,26 @@ from service.errors import (
     Unavailable,
     UnknownRoute,
 )
-from service.generation import place_order
+from service.generation import Drawing, Order, place_order, read_request
 from service.http.body import parse_json, read_body
+from service.http.exchange import exchange_of
 from service.http.model_view import describe_model
 from service.http.negotiation import negotiate
 from service.http.problems import BY_SLUG, help_page
 from service.metrics import MEDIA_TYPE
 from service.packaging import Package, package
 from service.runtime import Runtime
-from service.schemas import parse_generate_request
+from service.schemas import GenerateRequest
 
 ReturnT = TypeVar("ReturnT")
 
+# What is read on the event loop itself takes well under a millisecond.
+_LIGHT_BODY_BYTES = 32 * 1024
+_LIGHT_ROWS = 256
+
 _ABOUT = """Forger draws images from trained generators.
 
-  curl -s {origin}/generate -H 'Accept: image/png' -d '{{"seed": 1}}' > image.png
+  curl -s {root}/generate -H 'Accept: image/png' -d '{{"seed": 1}}' > image.png
 
   POST /generate          draw: model, n, seed, index, class_label, truncation, latents, layout
   GET  /models            the models, their classes and limits
@@ -62,29 +67,37 @@ class Endpoints:
     async def _generate(self, request: Request, deadline: float) -> Response:
         if self._runtime.draining:
             raise Unavailable("The service is stopping and takes no more work.")
-        settings = self._runtime.settings
-        body = await _read(request, settings.max_body_bytes)
-        most_latents = max(settings.max_images, settings.max_vectors)
-        wanted = parse_generate_request(parse_json(body), most_latents)
-        order = place_order(wanted, self._runtime.repository)
-        media_type = negotiate(request.headers.get("accept"), order)
+        body = await _read(request, self._runtime.settings.max_body_bytes)
+        accept = request.headers.get("accept")
+        return await _unless_client_leaves(request, self._carry_out(body, accept, deadline))
 
-        async def carry_out() -> tuple[Package, str]:
-            studio = self._runtime.studio
-            drawing = await studio.draw(order, deadline)
-            packed = await studio.off_loop(package, drawing, media_type)
-            stages = {"queue": drawing.queue_s, "inference": drawing.inference_s, "encode": packed.encode_s}
-            return packed, ", ".join(f"{stage};dur={taken * 1000:.3f}" for stage, taken in stages.items())
-
-        packed, stages = await _unless_client_leaves(request, carry_out())
+    async def _carry_out(self, body: bytes, accept: str | None, deadline: float) -> Response:
+        order = await self._understand(body)
+        media_type = negotiate(accept, order)
+        studio = self._runtime.studio
+        drawing = await studio.draw(order, deadline)
+        packed = await studio.work_on(order, package, drawing, media_type)
         metrics, model = self._runtime.metrics, order.model
         metrics.encode_seconds.labels(media_type).observe(packed.encode_s)
         metrics.images.labels(model.name, str(model.version)).inc(order.count)
         return Response(
             packed.body,
-            headers={**packed.headers, "Server-Timing": stages, "Vary": "Accept"},
+            headers={**packed.headers, "Server-Timing": _stages(drawing, packed), "Vary": "Accept"},
             media_type=media_type,
         )
+
+    async def _understand(self, body: bytes) -> Order:
+        """Return the order in a body. The loop is left to others while a large one is read."""
+        repository, studio = self._runtime.repository, self._runtime.studio
+
+        def read() -> GenerateRequest:
+            return read_request(parse_json(body), repository)
+
+        light = len(body) <= _LIGHT_BODY_BYTES
+        request = read() if light else await studio.off_loop(read)
+        if light and (request.n or 1) <= _LIGHT_ROWS:
+            return place_order(request, repository)
+        return await studio.off_loop(place_order, request, repository)
 
     def _deadline(self, request: Request) -> float:
         longest = self._runtime.settings.deadline_ms
@@ -106,13 +119,7 @@ class Endpoints:
 
     async def model(self, request: Request) -> Response:
         """``GET /models/{name}``: the current version, or that of ``?version=``."""
-        reference = request.path_params["name"]
-        version = request.query_params.get("version")
-        if version is not None:
-            if parse_version(version) is None:
-                sentence = "version must be a whole number, 1 or more"
-                raise InvalidInput([InputFault("version", sentence, kind="parameter")])
-            reference = f"{reference}:{version}"
+        reference = _reference(request.path_params["name"], request.query_params.getlist("version"))
         repository = self._runtime.repository
         return _json(describe_model(repository.resolve(reference), repository))
 
@@ -142,7 +149,28 @@ class Endpoints:
         """``GET /``: what this is, and how to draw a first image."""
         host = request.headers.get("host", "")
         known = host if re.fullmatch(r"[A-Za-z0-9.:\[\]-]{1,255}", host) else "localhost:3000"
-        return Response(_ABOUT.format(origin=f"{request.url.scheme}://{known}"), media_type="text/plain")
+        root = f"{request.url.scheme}://{known}{exchange_of(request).root_path}"
+        return Response(_ABOUT.format(root=root), media_type="text/plain")
+
+
+def _stages(drawing: Drawing, packed: Package) -> str:
+    """Return the value of Server-Timing."""
+    stages = {"queue": drawing.queue_s, "inference": drawing.inference_s, "encode": packed.encode_s}
+    return ", ".join(f"{stage};dur={taken * 1000:.3f}" for stage, taken in stages.items())
+
+
+def _reference(name: str, versions: Sequence[str]) -> str:
+    """Return the model that a path's ``name`` or ``name:version``, and its query's versions, mean."""
+    if not versions:
+        return name
+    bare, colon, spelled = name.partition(":")
+    if len(versions) > 1 or parse_version(versions[0]) is None:
+        sentence = "version must be given once, a whole number, 1 or more"
+    elif colon and spelled != versions[0]:
+        sentence = "version differs from the one in the path; give one of the two"
+    else:
+        return f"{bare}:{versions[0]}"
+    raise InvalidInput([InputFault("version", sentence, kind="parameter")])
 
 
 def _json(document: object) -> Response:

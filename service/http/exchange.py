@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import secrets
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import Scope
 
@@ -15,6 +17,11 @@ OTHER_ROUTE = "other"
 
 _KEY = "forger.exchange"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+# W3C Trace Context, 3.2: version, trace id, parent id, flags; later versions may append more.
+_TRACE_PARENT = re.compile(
+    r"(?!ff)(?P<version>[0-9a-f]{2})-(?!0{32})(?P<trace>[0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
+    r"(?P<more>-.*)?"
+)
 
 
 @dataclass
@@ -22,9 +29,16 @@ class Exchange:
     """What is known of a request under way."""
 
     request_id: str
+    trace_id: str | None = None
+    root_path: str = ""
     route: str = OTHER_ROUTE
     problem_slug: str | None = None
     started: float = field(default_factory=time.perf_counter)
+
+    @property
+    def name(self) -> str:
+        """What log lines call the request: its id, and that of the trace it belongs to."""
+        return self.request_id if self.trace_id is None else f"{self.request_id} (trace {self.trace_id})"
 
     @property
     def elapsed_s(self) -> float:
@@ -32,14 +46,24 @@ class Exchange:
         return time.perf_counter() - self.started
 
 
-def open_exchange(scope: Scope) -> Exchange:
-    """Begin the exchange of a request, and leave it in the scope for :func:`exchange_of`."""
-    given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"").decode(
-        "latin-1"
-    )
+def open_exchange(scope: Scope, root_path: str = "") -> Exchange:
+    """Begin the exchange of a request, and leave it in the scope for :func:`exchange_of`.
+
+    ``root_path`` is the prefix under which clients know the service.
+    """
+    headers = Headers(scope=scope)
+    given = headers.get("x-request-id", "")
     request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
-    scope[_KEY] = exchange = Exchange(request_id)
+    scope[_KEY] = exchange = Exchange(request_id, _trace_id(headers.getlist("traceparent")), root_path)
     return exchange
+
+
+def _trace_id(parents: Sequence[str]) -> str | None:
+    """Return the trace id that a ``traceparent`` header states; one that is not sound is as if absent."""
+    parent = _TRACE_PARENT.fullmatch(parents[0]) if len(parents) == 1 else None
+    if parent is None or (parent["version"] == "00" and parent["more"] is not None):
+        return None
+    return parent["trace"]
 
 
 def exchange_of(request: Request) -> Exchange:

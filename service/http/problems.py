@@ -140,15 +140,18 @@ def problem_of(error: Exception) -> Problem:
     return UNEXPECTED
 
 
-def problem_response(error: Exception, *, instance: str, request_id: str) -> Response:
-    """Return the response that tells a client of the error; an unexpected error's own text stays inside."""
+def problem_response(error: Exception, *, path: str, root_path: str, request_id: str) -> Response:
+    """Return the response that tells a client of the error; an unexpected error's own text stays inside.
+
+    ``path`` is the request's, and ``root_path`` the prefix under which clients know the service.
+    """
     problem = problem_of(error)
     document: dict[str, Any] = {
-        "type": problem.type,
+        "type": root_path + problem.type,
         "title": problem.title,
         "status": problem.status,
         "detail": problem.help if problem is UNEXPECTED else str(error),
-        "instance": instance,
+        "instance": root_path + path,
         "request_id": request_id,
     }
     headers = {}

@@ -19,6 +19,7 @@ from service.engine import Engine, GraphNames, Session
 from service.errors import InvalidSettings, UnknownModel, UnusableModel
 from service.models.graph_audit import audit
 from service.models.verification import verified_generator, verified_manifest
+from service.schemas import describe
 from service.settings import Settings, default_model_name
 
 logger = logging.getLogger("forger.repository")
@@ -84,18 +85,13 @@ class Repository:
         """
         name, colon, version_text = (self.default if reference is None else reference).partition(":")
         if name not in self._models:
-            raise UnknownModel(_quoted(reference), self.names)
+            raise UnknownModel(describe(reference), self.names)
         versions = self._models[name]
         version = parse_version(version_text) if colon else max(versions)
         if version not in versions:
             known = [f"{name}:{known}" for known in sorted(versions)]
-            raise UnknownModel(_quoted(reference), known)
+            raise UnknownModel(describe(reference), known)
         return versions[version]
-
-
-def _quoted(reference: str | None) -> str:
-    text = str(reference)
-    return json.dumps(text if len(text) <= 80 else text[:80] + "…", ensure_ascii=False)
 
 
 def load_models(

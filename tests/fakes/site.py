@@ -39,7 +39,8 @@ class LocalService:
         self.runtime = runtime
         self._loop = loop
         self.endpoints = Endpoints(runtime)
-        site = Site(self.endpoints, runtime.metrics, CrossOrigin(runtime.settings.cors_origins))
+        settings = runtime.settings
+        site = Site(self.endpoints, runtime.metrics, CrossOrigin(settings.cors_origins), settings.root_path)
         self.edge = Edge(_Generate(self.endpoints), lambda: site)
 
     async def _request(self, method: str, path: str, options: dict[str, Any]) -> httpx.Response:

@@ -42,14 +42,16 @@ WRONG_VALUES: list[tuple[object, str, str]] = [
     ("text", "#", "JSON object"),
     ({"colour": 1}, "#/colour", "allowed: model, n, seed"),
     ({"a/b~c": 1}, "#/a~1b~0c", "unknown key"),
+    ({'a%b "ü#': None}, "#/a%25b%20%22%C3%BC%23", "unknown key"),
+    ({"class_label": {"é": 1}}, "#/class_label/%C3%A9", "no class"),
     ({"n": 0}, "#/n", "at least 1"),
     ({"n": -1}, "#/n", "at least 1"),
-    ({"n": 65}, "#/n", "at most 64 images"),
-    ({"n": 10**30}, "#/n", "at most 64 images"),
+    ({"n": 65}, "#/n", "a whole number from 1 to 64 (images a request), not 65"),
+    ({"n": 10**30}, "#/n", "a whole number from 1 to 64 (images a request)"),
     ({"n": True}, "#/n", "whole number"),
     ({"n": 1.5}, "#/n", "whole number"),
     ({"n": "1"}, "#/n", "whole number"),
-    ({"model": "vector", "n": 65_537}, "#/n", "at most 65536 vectors"),
+    ({"model": "vector", "n": 65_537}, "#/n", "a whole number from 1 to 65536 (vectors a request)"),
     ({"seed": -1}, "#/seed", "at least 0"),
     ({"seed": MAX + 1}, "#/seed", f"at most {MAX}"),
     ({"seed": False}, "#/seed", "whole number"),
@@ -67,9 +69,10 @@ WRONG_VALUES: list[tuple[object, str, str]] = [
     ({"class_label": "Sieben \u4e03"}, "#/class_label", "Sieben \u4e03"),
     ({"class_label": {}}, "#/class_label", "at least one class"),
     ({"class_label": {"3": 0, "4": 0}}, "#/class_label", "above 0"),
-    ({"class_label": {"3": -0.5, "4": 1}}, "#/class_label/3", "0 or more"),
-    ({"class_label": {"3": "a"}}, "#/class_label/3", "finite number"),
-    ({"class_label": {"3": True}}, "#/class_label/3", "finite number"),
+    ({"class_label": {"3": -0.5, "4": 1}}, "#/class_label/3", "a number from 0 to 1e300, not -0.5"),
+    ({"class_label": {"3": "a"}}, "#/class_label/3", "a number from 0 to 1e300"),
+    ({"class_label": {"3": True}}, "#/class_label/3", "a number from 0 to 1e300, not true"),
+    ({"class_label": {"3": 1e308}}, "#/class_label/3", "a number from 0 to 1e300, not 1e+308"),
     ({"class_label": {"11": 1}}, "#/class_label/11", "index from 0 to 9"),
     ({"class_label": {"three": 1, "3": 1}}, "#/class_label/3", "twice"),
     ({"class_label": {"random": 1}}, "#/class_label/random", "no class"),
@@ -78,13 +81,17 @@ WRONG_VALUES: list[tuple[object, str, str]] = [
     ({"n": 1, "class_label": [[1]]}, "#/class_label/0", "a list is no class"),
     ({"model": "colour", "class_label": 1}, "#/class_label", "no classes"),
     ({"model": "colour", "class_label": "random"}, "#/class_label", "no classes"),
-    ({"truncation": 0.7}, "#/truncation", "mode is always named"),
+    (
+        {"truncation": 0.7},
+        "#/truncation",
+        'must be {"mode": "threshold" or "scale", "value": a number}: equal',
+    ),
     ({"truncation": {"mode": "threshold"}}, "#/truncation/value", "required"),
     ({"truncation": {"value": 1}}, "#/truncation/mode", "required"),
     ({"truncation": {"mode": "psi", "value": 1}}, "#/truncation/mode", "'threshold' or 'scale'"),
-    ({"truncation": {"mode": "threshold", "value": 0}}, "#/truncation", "above 0 and at most 5"),
-    ({"truncation": {"mode": "threshold", "value": 5.1}}, "#/truncation", "at most 5"),
-    ({"truncation": {"mode": "scale", "value": -0.1}}, "#/truncation", "from 0 to 2"),
+    ({"truncation": {"mode": "threshold", "value": 0}}, "#/truncation/value", "above 0 and at most 5, not 0"),
+    ({"truncation": {"mode": "threshold", "value": 5.1}}, "#/truncation/value", "at most 5, not 5.1"),
+    ({"truncation": {"mode": "scale", "value": -0.1}}, "#/truncation/value", "from 0 to 2, not -0.1"),
     ({"truncation": {"mode": "scale", "value": True}}, "#/truncation/value", "finite number"),
     ({"truncation": {"mode": "scale", "value": 1, "x": 1}}, "#/truncation/x", "allowed: mode, value"),
     (
@@ -93,7 +100,7 @@ WRONG_VALUES: list[tuple[object, str, str]] = [
         "allowed: scale",
     ),
     ({"model": "sphere", "truncation": {"mode": "scale", "value": 1}}, "#/truncation/mode", "leave"),
-    ({"latents": []}, "#/latents", "at least 1"),
+    ({"latents": []}, "#/latents", "a list of 1 to 64 (images a request), not 0"),
     ({"latents": {"seed": 1}}, "#/latents", "list"),
     ({"latents": [{}]}, "#/latents/0", "object with one of"),
     ({"latents": [3]}, "#/latents/0", "object with one of"),
@@ -102,8 +109,8 @@ WRONG_VALUES: list[tuple[object, str, str]] = [
     ({"latents": [{"seed": 1, "index": -1}]}, "#/latents/0/index", "at least 0"),
     ({"latents": [{"seed": 1}], "seed": 1}, "#/seed", "cannot be combined with latents"),
     ({"latents": [{"seed": 1}], "n": 1}, "#/n", "cannot be combined with latents"),
-    ({"latents": [{"seed": 1}] * 65}, "#/latents", "at most 64 images"),
-    ({"latents": [{"seed": 1}] * 65_537}, "#/latents", "at most 65536"),
+    ({"latents": [{"seed": 1}] * 65}, "#/latents", "1 to 64 (images a request), not 65"),
+    ({"latents": [3] * 65}, "#/latents", "1 to 64 (images a request), not 65"),
     ({"latents": [{"latent": [1, 2, 3]}], "class_label": 1}, "#/latents/0/latent", "have 4"),
     ({"latents": [{"latent": [1, 2, 3, "4"]}]}, "#/latents/0/latent/3", "finite number"),
     ({"latents": [{"latent": [1, 2, 3, True]}]}, "#/latents/0/latent/3", "finite number"),
@@ -121,7 +128,18 @@ WRONG_VALUES: list[tuple[object, str, str]] = [
         "#/latents/0/latent_b64",
         "at most 10000",
     ),
-    ({"latents": [{"latent": [1, 2, 3, 4]}]}, "#/class_label", "have one"),
+    ({"latents": [{"latent": [1, 2, 3, 4]}]}, "#/class_label", "a class_label is needed; give an index"),
+    ({"latents": [{"z": [1, 2, 3, 4]}], "class_label": None}, "#/class_label", "a class_label is needed"),
+    (
+        {"latents": [{"latent": []}], "class_label": 1},
+        "#/latents/0/latent",
+        "0 numbers; this model's latents have 4",
+    ),
+    ({"latents": [{"seed": 1}, None]}, "#/latents/1", "object with one of"),
+    ({"latents": [{"seed": None}]}, "#/latents/0", "object with one of"),
+    ({"latents": [{"seed": 1, "x": None}]}, "#/latents/0/x", "unknown key"),
+    ({"latents": [3] * 65, "model": 3}, "#/model", "a string, not 3"),
+    ({"n": 2, "class_label": [1, None]}, "#/class_label/1", "null is no class"),
     ({"latents": [{"latent": [1, 2, 3, 4]}], "class_label": "balanced"}, "#/class_label", "have one"),
     (
         {"latents": [{"z": [1, 2, 3, 4]}, {"seed": 1}], "class_label": 1},
@@ -199,6 +217,23 @@ def test_numbers_too_large_for_any_field_are_422(service: LocalService, body: by
     response = service.request("POST", "/generate", content=body)
     assert response.status_code == 422
     problem(response)
+
+
+@pytest.mark.parametrize(
+    ("field", "allowed"),
+    [
+        (b'"n": %s', "n: must be a whole number from 1 to 64 (images a request), not "),
+        (b'"seed": %s', f"seed: must be at most {MAX}, not "),
+        (b'"class_label": {"3": %s}', "class_label: a weight must be a number from 0 to 1e300, not "),
+    ],
+)
+@pytest.mark.parametrize("digits", [309, 400, 5000])
+def test_integers_of_any_length_are_told_what_is_allowed_and_echoed_in_short(
+    service: LocalService, field: bytes, allowed: str, digits: int
+) -> None:
+    response = service.request("POST", "/generate", content=b"{" + field % (b"8" * digits) + b"}")
+    assert response.status_code == 422
+    assert problem(response)["detail"] == f"{allowed}{'8' * 60}…"
 
 
 @pytest.mark.parametrize("depth", [90, 500])
