@@ -190,6 +190,15 @@ def test_accepted_work_is_finished_when_the_server_is_told_to_stop(
         assert server.process.wait(60) == 0
 
 
+def test_a_path_prefix_reaches_every_route(served_models: Path, tmp_path: Path) -> None:
+    with ServerProcess(tmp_path / "home", models_dir=served_models, root_path="/gan") as server:
+        for prefix in ("", "/gan"):
+            assert httpx.post(f"{server.url}{prefix}/generate", json={}).status_code == 200
+            refused = httpx.post(f"{server.url}{prefix}/generate", json={"n": 0}).json()
+            assert (refused["type"], refused["instance"]) == ("/gan/problems/invalid-input", "/gan/generate")
+            assert httpx.get(f"{server.url}{prefix}/models").status_code == 200
+
+
 def test_a_default_model_that_cannot_be_loaded_ends_the_service(tmp_path: Path) -> None:
     """Nothing starts the worker over and over: the process ends, and its log says why."""
     directory = write_model(tmp_path / "models", CONDITIONAL)

@@ -77,3 +77,18 @@ def test_very_large_outputs_run_in_smaller_batches_and_requests() -> None:
     assert rows_per_request(huge, 128, 64) == 1
     assert rows_per_request(VECTOR, 1, 65_536) == 65_536
     assert rows_per_request(VECTOR, 65_536, 65_536) == 1024
+
+
+def test_finite_vectors_are_handed_on_without_a_copy() -> None:
+    class Fixed:
+        output = np.ones((3, 2), np.float32)
+
+        def draw(self, z_ND: np.ndarray, weights_NK: np.ndarray | None) -> np.ndarray:
+            return self.output
+
+    with ThreadPoolExecutor(1) as pool:
+        backend = ModelBackend(
+            Fixed(), VECTOR, max_batch=8, queue_limit=8, pool=pool, observe_inference=lambda _: None
+        )
+        results = asyncio.run(backend.run([Part(rows(1, 2, 3), 0, 2), Part(rows(1, 2, 3), 2, 3)]))
+    assert all(np.shares_memory(result, Fixed.output) for result in results)

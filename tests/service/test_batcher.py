@@ -172,6 +172,19 @@ def test_a_large_request_is_split_and_put_together_in_order() -> None:
     assert (delivery.queue_s, delivery.run_s) == (0.0, 3.0)
 
 
+def test_the_time_in_runs_leaves_the_waits_between_them_out() -> None:
+    """Two models take turns on one lane; runs side by side on two lanes count once."""
+    one, other = RecordingBackend(max_batch=2), RecordingBackend(max_batch=2)
+
+    async def play(lanes: int) -> list[Delivery[list[object]]]:
+        batcher = Batcher(lanes, RecordingObserver())
+        jobs = [batcher.submit(backend, load("job", 6), 6, FOREVER) for backend in (one, other)]
+        return await asyncio.gather(*jobs)
+
+    assert [(job.queue_s, job.run_s) for job in run_virtually(play(1))] == [(0.0, 3.0), (1.0, 3.0)]
+    assert [job.run_s for job in run_virtually(play(6))] == [1.0, 1.0]
+
+
 def test_a_large_request_is_spread_over_idle_lanes() -> None:
     backend = RecordingBackend(max_batch=32)
 

@@ -54,6 +54,19 @@ def test_the_least_padding_is_chosen_under_which_rows_keep_their_bits(quirk, pad
         assert loaded.draw(rows[:size], None).tobytes() == together[:size].tobytes()
 
 
+@pytest.mark.parametrize("above", [40, 130, 600, 1500])
+def test_kernels_that_change_for_large_batches_only_are_found_too(above: int) -> None:
+    """Runs of vectors hold up to 2,048 rows."""
+    loaded, _ = session(lambda rows: rows > above and rows % 4 != 0, max_batch=2048)
+    assert (loaded.padding.name, loaded.bit_identical) == ("multiples of 4", True)
+
+
+def test_probing_is_cheap() -> None:
+    runtime = QuirkyRuntime(lambda rows: 0.0)
+    Session(runtime, GraphNames("latent", None, "image"), 3, None, 2048, "cpu")
+    assert sum(runtime.sizes) < 8 * 2048
+
+
 def test_hopeless_kernels_are_served_and_told() -> None:
     calls = iter(range(10**6))
     loaded, _ = session(lambda rows: next(calls))

@@ -330,6 +330,21 @@ def test_non_finite_output_is_the_requests_own_fault(service: LocalService) -> N
     assert service.generate({"model": "fragile", "n": 3}).status_code == 200
 
 
+def test_null_is_as_if_absent(service: LocalService) -> None:
+    fields = ("model", "n", "seed", "index", "latents", "class_label", "truncation", "output_format")
+    settings = ("quality", "layout", "return_latents")
+    nulls = dict.fromkeys((*fields, *settings))
+    [item] = draw(service, nulls)["data"]
+    assert (item["role"], item["content_type"], item["latent_b64"]) == ("sample", "image/png", None)
+    reference = {"seed": 4, "index": None, "latent": None, "latent_b64": None, "z": None}
+    assert draw(service, {**nulls, "latents": [reference]})["data"] == draw(service, {"seed": 4})["data"]
+    jpeg = [
+        service.generate({"seed": 1, **more}, accept="image/jpeg").content
+        for more in ({}, nulls | {"seed": 1})
+    ]
+    assert jpeg[0] == jpeg[1]
+
+
 def test_timings_are_told(service: LocalService) -> None:
     response = service.generate({"n": 3})
     timings = response.json()["timings"]

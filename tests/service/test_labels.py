@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,7 +25,7 @@ weights = st.dictionaries(
 def test_normalized_weights_sum_to_one_and_survive_another_round(given_weights: dict[str, float]) -> None:
     """What a recipe says draws the image again only if normalizing twice changes no bit."""
     [label] = read_labels(given_weights, HERE, CLASSES)
-    assert math.isclose(sum(label.weights.values()), 1.0, abs_tol=1e-9)
+    assert np.float32(math.fsum(label.weights.values())) == 1
     names = {CLASSES[index]: weight for index, weight in label.weights.items()}
     [again] = read_labels(names, HERE, CLASSES)
     assert again == label
@@ -51,3 +52,16 @@ def test_a_name_comes_before_a_keyword_and_before_an_index() -> None:
 def test_a_mixture_of_one_class_is_that_class() -> None:
     [label] = read_labels({"a": 0, "b": 0.2}, HERE, CLASSES)
     assert (label.index, label.weights) == (1, {1: 1.0})
+
+
+def test_weights_that_sum_to_one_in_float32_stay_as_they_are() -> None:
+    """What was written down in float32 comes back to the last bit."""
+    thirds = {"a": 0.33333334, "b": 0.33333334, "e": 0.33333334}
+    [label] = read_labels(thirds, HERE, CLASSES)
+    assert list(label.weights.values()) == list(thirds.values())
+
+
+def test_a_weight_that_is_nothing_in_float32_is_no_part_of_the_mixture() -> None:
+    for factor in (1, 2, 0.5):
+        [label] = read_labels({"a": factor, "b": 1e-60 * factor}, HERE, CLASSES)
+        assert (label.index, label.weights) == (0, {0: 1.0})

@@ -1,0 +1,117 @@
+"""Load: the event loop does nothing long itself, and no queue of the service grows without bound."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.http import endpoints as endpoints_module
+from tests.fakes.site import LocalService, local_service
+
+READING = ("parse_json", "read_request", "place_order")
+
+
+@pytest.fixture
+def places(service: LocalService, monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
+    """For each step of reading a request, whether the event loop's own thread took it."""
+    loop_thread = service.run(_this_thread())
+    seen: dict[str, bool] = {}
+
+    def watched(name: str) -> Any:
+        inner = getattr(endpoints_module, name)
+
+        def step(*args: Any) -> Any:
+            seen[name] = threading.get_ident() == loop_thread
+            return inner(*args)
+
+        return step
+
+    for name in READING:
+        monkeypatch.setattr(endpoints_module, name, watched(name))
+    return seen
+
+
+async def _this_thread() -> int:
+    return threading.get_ident()
+
+
+def test_small_requests_are_read_on_the_spot(service: LocalService, places: dict[str, bool]) -> None:
+    assert service.generate({"n": 3, "seed": 1}).status_code == 200
+    assert places == dict.fromkeys(READING, True)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"model": "vector", "latents": [{"seed": seed} for seed in range(4000)]},
+        {"class_label": {f"key-{place}": 1 for place in range(4000)}},
+        {"latents": [{"latent": [0.5] * 40_000}]},
+    ],
+)
+def test_large_bodies_leave_the_loop_to_others(
+    service: LocalService, places: dict[str, bool], body: object
+) -> None:
+    assert service.generate(body).status_code in {200, 422}
+    assert places == dict.fromkeys(READING, False)
+
+
+def test_a_small_request_for_many_rows_is_read_on_the_spot_and_placed_elsewhere(
+    service: LocalService, places: dict[str, bool]
+) -> None:
+    assert service.generate({"model": "vector", "n": 2000}, accept="application/x-npy").status_code == 200
+    assert places == {"parse_json": True, "read_request": True, "place_order": False}
+
+
+def test_too_long_a_list_is_refused_before_its_entries_are_looked_at(
+    service: LocalService, places: dict[str, bool]
+) -> None:
+    """The limit is the named model's own, and the entries' faults are not told."""
+    body = json.dumps({"model": "vector", "latents": [0] * 65_537}).encode()
+    response = service.request("POST", "/generate", content=body)
+    [fault] = response.json()["errors"]
+    assert fault["pointer"] == "#/latents"
+    assert "1 to 65536 (vectors a request), not 65537" in fault["detail"]
+    assert "place_order" not in places
+
+
+@pytest.fixture
+def narrow(models_dir: Path) -> Iterator[LocalService]:
+    """A service whose models' queues hold one request of three images."""
+    with local_service(models_dir, default_model="grey", max_images=3, queue_rows=3) as running:
+        yield running
+
+
+@pytest.mark.parametrize("step", ["prepared", "encoded"])
+def test_rows_that_wait_for_the_studios_threads_are_bounded_too(narrow: LocalService, step: str) -> None:
+    """Requests are refused at the door while as many rows as may wait are being prepared or encoded."""
+    studio, gate, held = narrow.runtime.studio, asyncio.Event(), asyncio.Event()
+    inner = studio.off_loop
+
+    async def off_loop(function: Any, *args: Any) -> Any:
+        if function.__name__ == {"prepared": "_prepare", "encoded": "package"}[step]:
+            held.set()
+            await gate.wait()
+        return await inner(function, *args)
+
+    studio.off_loop = off_loop
+
+    async def play() -> list[Any]:
+        first = asyncio.ensure_future(narrow._request("POST", "/generate", {"json": {"n": 3}}))
+        await held.wait()
+        refused = await narrow._request("POST", "/generate", {"json": {"n": 1}})
+        other_model = {"model": "colour", "n": 1, "output_format": "npy"}
+        other = asyncio.ensure_future(narrow._request("POST", "/generate", {"json": other_model}))
+        gate.set()
+        answers = [await first, refused, await other]
+        return [*answers, await narrow._request("POST", "/generate", {"json": {"n": 3}})]
+
+    first, refused, other, later = narrow.run(play())
+    assert (first.status_code, other.status_code, later.status_code) == (200, 200, 200)
+    assert refused.status_code == 429
+    assert "3 rows of this model are being prepared or encoded and at most 3 may" in refused.json()["detail"]
