@@ -7,7 +7,6 @@ JSON, names the model: the manifest holds the digest of every other file of the 
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import zlib
 from datetime import datetime
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from contract.digests import canonical_json, sha256_digest
 from contract.latents import RNG, Prior
 from contract.layout import GENERATOR_FILE, NAME_PATTERN
 from contract.pixels import PIXEL_RULE
@@ -260,20 +260,6 @@ def essentials(
         "recipe": recipe,
         "dataset_digest": dataset_digest,
     }
-
-
-def canonical_json(document: Any) -> bytes:  # noqa: ANN401 - any JSON document has a canonical form
-    """Return the one spelling of a JSON document that digests are taken of.
-
-    Keys sorted, no blanks, UTF-8, numbers as Python writes them; NaN and infinities are refused.
-    """
-    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return text.encode("utf-8")
-
-
-def sha256_digest(data: bytes) -> str:
-    """Return ``sha256:`` and the hexadecimal digest of the bytes."""
-    return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
 def write_manifest(manifest: Manifest) -> bytes:

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
+from contract.digests import canonical_json
 from contract.latents import graph_input, standard_normal
 from contract.layout import ModelDirectory, model_directories, parse_version
-from contract.manifest import METADATA_KEY, Canary, ImageOutput, Manifest, canonical_json
+from contract.manifest import METADATA_KEY, Canary, ImageOutput, Manifest
 from contract.pixels import image_batch_to_pixels
 from service.backend import ModelBackend, rows_per_request, rows_per_run
 from service.engine import Engine, GraphNames, Session

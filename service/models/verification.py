@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from contract.digests import sha256_digest
 from contract.layout import GENERATOR_FILE, ModelDirectory
-from contract.manifest import InvalidManifest, Manifest, read_manifest, sha256_digest
+from contract.manifest import InvalidManifest, Manifest, read_manifest
 from service.errors import UnusableModel
 
 _LARGEST_MANIFEST = 64 * 1024 * 1024

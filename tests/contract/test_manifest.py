@@ -10,15 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contract.digests import canonical_json, sha256_digest
 from contract.manifest import (
     Canary,
     ImageOutput,
     InvalidManifest,
     Manifest,
     VectorOutput,
-    canonical_json,
     read_manifest,
-    sha256_digest,
     write_manifest,
 )
 

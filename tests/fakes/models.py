@@ -16,6 +16,7 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
+from contract.digests import canonical_json, sha256_digest
 from contract.latents import Prior, graph_input, standard_normal
 from contract.layout import GENERATOR_FILE, ModelDirectory
 from contract.manifest import (
@@ -31,8 +32,6 @@ from contract.manifest import (
     Parity,
     TrainingFacts,
     VectorOutput,
-    canonical_json,
-    sha256_digest,
     write_manifest,
 )
 from contract.pixels import image_batch_to_pixels

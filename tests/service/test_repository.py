@@ -12,8 +12,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from contract.digests import sha256_digest
 from contract.layout import ModelDirectory
-from contract.manifest import METADATA_KEY, sha256_digest
+from contract.manifest import METADATA_KEY
 from service.engine import Engine
 from service.errors import InvalidSettings, UnknownModel, UnusableModel
 from service.models.repository import Repository, load_model, load_models

@@ -11,9 +11,10 @@ import onnx
 import pytest
 import torch
 
+from contract.digests import sha256_digest
 from contract.latents import Prior
 from contract.layout import ModelDirectory
-from contract.manifest import read_manifest, sha256_digest
+from contract.manifest import read_manifest
 from training.config import RunConfig, override
 from training.data import Dataset, load_dataset
 from training.errors import ExportError

@@ -12,7 +12,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.manifest import ImageOutput, VectorOutput, canonical_json
+from contract.digests import canonical_json
+from contract.manifest import ImageOutput, VectorOutput
 from contract.philox import Stream, random_words
 from training.errors import DataError
 

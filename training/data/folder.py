@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from contract.manifest import canonical_json
+from contract.digests import canonical_json
 from training.config import FolderOptions
 from training.data.dataset import HELD_OUT_FRACTION, Dataset, split
 from training.errors import DataError

@@ -19,7 +19,8 @@ import torch
 from onnx import ModelProto
 from torch import Tensor, nn
 
-from contract.manifest import METADATA_KEY, GraphSpec, canonical_json
+from contract.digests import canonical_json
+from contract.manifest import METADATA_KEY, GraphSpec
 from training.fold import folded
 from training.networks import Generator, GeneratorSpec
 from training.sampling import Float32, Runner

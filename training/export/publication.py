@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from contract.digests import sha256_digest
 from contract.layout import (
     GENERATOR_FILE,
     MANIFEST_FILE,
@@ -32,7 +33,6 @@ from contract.manifest import (
     Manifest,
     TrainingFacts,
     essentials,
-    sha256_digest,
     write_manifest,
 )
 from training.data import Dataset
