@@ -40,6 +40,8 @@ def save_checkpoint(folder: Path, images_seen: int, state: dict[str, Any]) -> Pa
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(final)
+    except RuntimeError as error:  # how torch reports a full disk
+        raise RunError(f"{final} could not be written ({error}); the one before it is sound") from error
     finally:
         temporary.unlink(missing_ok=True)
     _sync_folder(folder)

@@ -11,13 +11,18 @@ from training.errors import TrainingError
 
 _CACHE = Path(".cache/forger")
 _INTERRUPTED = 130
+_LARGEST_EDGE = 1024
 
 
 def _size(text: str) -> tuple[int, int]:
     """Parse ``64`` or ``48x64`` (height x width)."""
     parts = text.lower().split("x")
-    if not 1 <= len(parts) <= 2 or not all(part.isdigit() and int(part) > 0 for part in parts):
-        raise argparse.ArgumentTypeError(f"{text!r} is no size: give 64, or 48x64 for height x width")
+    if not 1 <= len(parts) <= 2 or not all(
+        part.isdecimal() and 1 <= int(part[:9]) <= _LARGEST_EDGE for part in parts
+    ):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no size: give 64, or 48x64 for height x width, each at most {_LARGEST_EDGE}"
+        )
     return int(parts[0]), int(parts[-1])
 
 
@@ -84,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = {"train": commands.train, "evaluate": commands.evaluate, "export": commands.export}
     try:
         command[options.command](options)
-    except TrainingError as error:
+    except (TrainingError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

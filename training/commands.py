@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -16,6 +17,7 @@ from training.errors import ConfigError, RunError
 from training.evaluation import evaluate as evaluate_sampler
 from training.export import ExportRequest
 from training.export import export as export_model
+from training.provenance import begun_with
 from training.recipes import recipe_named
 from training.run import RunDirectory
 from training.trainer import Trainer
@@ -49,6 +51,7 @@ def _new_run(options: argparse.Namespace) -> tuple[RunConfig, Dataset]:
             folder=folder,
             dataset_digest=dataset.digest,
             seed=options.seed,
+            provenance=begun_with(),
             **{key: value for key, value in every.items() if value is not None},
         )
     except ValidationError as error:
@@ -66,19 +69,27 @@ def _known_run(path: Path, options: argparse.Namespace) -> tuple[RunDirectory, R
     return run, config, dataset
 
 
-def _loaded(path: Path, options: argparse.Namespace) -> tuple[Trainer, Dataset]:
-    """Return the trainer of a run at its newest checkpoint, and its data."""
+def _known_trainer(path: Path, options: argparse.Namespace) -> tuple[Trainer, Dataset]:
+    """Return the trainer of a run, untrained, and its data."""
     device = _device(options)
     run, config, dataset = _known_run(path, options)
-    trainer = Trainer(config, dataset, run, device)
-    trainer.resume()
-    return trainer, dataset
+    return Trainer(config, dataset, run, device), dataset
+
+
+def _refuse_new_settings(options: argparse.Namespace) -> None:
+    """Raise ``ConfigError`` for options that a resumed run, whose settings are known, would ignore."""
+    for name in ("data", "out", "kimg", "set", "size", "channels", "sample_every", "checkpoint_every"):
+        if getattr(options, name):
+            option = "--" + name.replace("_", "-")
+            raise ConfigError(f"{option} cannot be given with --resume: a run goes on with its own settings")
 
 
 def train(options: argparse.Namespace) -> None:
     """Train a new run, or go on with one."""
     if options.resume is not None:
-        trainer, dataset = _loaded(options.resume, options)
+        _refuse_new_settings(options)
+        trainer, dataset = _known_trainer(options.resume, options)
+        trainer.resume()
         print(f"going on with {options.resume} after {trainer.state.images_seen:,} images")
     else:
         device = _device(options)
@@ -125,7 +136,8 @@ def _evaluated(trainer: Trainer, dataset: Dataset, options: argparse.Namespace, 
 
 def evaluate(options: argparse.Namespace) -> None:
     """Judge a run's newest averaged generator."""
-    trainer, dataset = _loaded(options.run, options)
+    trainer, dataset = _known_trainer(options.run, options)
+    trainer.recall()
     _evaluated(trainer, dataset, options, options.seed)
 
 
@@ -134,19 +146,25 @@ def _kept_report(trainer: Trainer) -> EvaluationFacts | None:
     path = trainer.run.report_file
     if not path.is_file():
         return None
-    document = json.loads(path.read_text(encoding="utf-8"))
-    if document.pop("images_seen", None) != trainer.state.images_seen:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if document.pop("images_seen", None) != trainer.state.images_seen:
+            return None
+        return EvaluationFacts.model_validate(document)
+    except (ValueError, AttributeError):  # torn, or not ours: it is made anew
         return None
-    return EvaluationFacts.model_validate(document)
 
 
 def export(options: argparse.Namespace) -> None:
     """Write a run's generator as the next version of a model, with its evaluation."""
-    trainer, dataset = _loaded(options.run, options)
+    request = ExportRequest(options.name, options.models, options.description, options.licence)
+    trainer, dataset = _known_trainer(options.run, options)
+    trainer.recall()
+    if not request.description:
+        text = f"Trained with the recipe {trainer.recipe.name} on {dataset.name}."
+        request = replace(request, description=text)
     report = None
     if not options.no_evaluation:
         report = _kept_report(trainer) or _evaluated(trainer, dataset, options, seed=0)
-    description = options.description or f"Trained with the recipe {trainer.recipe.name} on {dataset.name}."
-    request = ExportRequest(options.name, options.models, description, options.licence)
     directory = export_model(trainer, dataset, report, request)
     print(f"wrote {directory.path}")

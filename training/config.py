@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from contract.latents import Prior
 from training.errors import ConfigError
@@ -15,7 +15,7 @@ Activation = Literal["relu", "leaky_relu", "tanh", "sigmoid"]
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class MlpNetworks(_Frozen):
@@ -98,6 +98,21 @@ class Recipe(_Frozen):
     averaging: Averaging
     precision: Literal["float32", "bf16"] = "float32"
 
+    @model_validator(mode="after")
+    def _consistent(self) -> Recipe:
+        if self.conditional and isinstance(self.networks, MlpNetworks):
+            raise ValueError("mlp networks make no use of labels: conditional must be false")
+        if self.total_kimg * 1000 < self.batch_size:
+            raise ValueError("total_kimg must be at least one batch")
+        return self
+
+
+class Provenance(_Frozen):
+    """What a run was begun with."""
+
+    source_commit: str | None
+    library_versions: dict[str, str]
+
 
 class FolderOptions(_Frozen):
     """How to read a folder of image files.
@@ -121,6 +136,7 @@ class RunConfig(_Frozen):
     folder: FolderOptions = FolderOptions()
     dataset_digest: str
     seed: int = Field(default=0, ge=0, le=2**53 - 1)
+    provenance: Provenance | None = None
     log_every_kimg: float = Field(default=1.0, gt=0)
     sample_every_kimg: float = Field(default=20.0, gt=0)
     checkpoint_every_kimg: float = Field(default=20.0, gt=0)
@@ -158,4 +174,5 @@ def override(recipe: Recipe, settings: list[str]) -> Recipe:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"--set {where}: {first['msg']} (got {first['input']!r})") from error
+        got = f" (got {first['input']!r})" if where else ""
+        raise ConfigError(f"--set {where}: {first['msg']}{got}".replace(" : ", " ")) from error

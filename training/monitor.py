@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections import defaultdict
 from pathlib import Path
 from typing import Any, Self, TextIO
 
 import numpy as np
-from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
@@ -29,11 +27,13 @@ def _drop_later_lines(path: Path, images_seen: int) -> None:
                 kept.append(line)
         except (ValueError, KeyError):
             continue  # the torn last line of a killed run
-    path.write_text("".join(kept), encoding="utf-8")
+    temporary = path.with_suffix(".partial")
+    temporary.write_text("".join(kept), encoding="utf-8")
+    temporary.replace(path)
 
 
 class Monitor:
-    """Collects each step's figures and reports their means; a context manager."""
+    """Everything a run shows, opened and closed together; a context manager."""
 
     def __init__(
         self, run: RunDirectory, total_images: int, images_seen: int, stream: TextIO = sys.stderr
@@ -41,7 +41,7 @@ class Monitor:
         _drop_later_lines(run.metrics_file, images_seen)
         self._run = run
         self._metrics = run.metrics_file.open("a", encoding="utf-8")
-        self._board = SummaryWriter(str(run.tensorboard), purge_step=images_seen)
+        self._board = SummaryWriter(str(run.tensorboard), purge_step=images_seen + 1)
         self._bar = tqdm(
             total=total_images,
             initial=images_seen,
@@ -51,8 +51,6 @@ class Monitor:
             disable=not stream.isatty(),
             file=stream,
         )
-        self._sums: dict[str, Tensor] = {}
-        self._counts: dict[str, int] = defaultdict(int)
 
     def __enter__(self) -> Self:
         return self
@@ -62,31 +60,18 @@ class Monitor:
         self._board.close()
         self._metrics.close()
 
-    def record(self, images: int, **figures: Tensor) -> None:
-        """Take in one step's figures (scalar tensors, left on their device until reported)."""
-        for name, value in figures.items():
-            total = self._sums.get(name)
-            self._sums[name] = value.detach() if total is None else total + value.detach()
-            self._counts[name] += 1
+    def advance(self, images: int) -> None:
+        """Move the bar on."""
         self._bar.update(images)
 
-    @property
-    def pending(self) -> bool:
-        """Whether steps were recorded since the last report."""
-        return bool(self._sums)
-
-    def report(self, images_seen: int, **facts: float) -> dict[str, float]:
-        """Write the means since the last report everywhere, and return them."""
-        means = {name: float(total) / self._counts[name] for name, total in self._sums.items()}
-        self._sums.clear()
-        self._counts.clear()
+    def report(self, images_seen: int, means: dict[str, float], **facts: float) -> None:
+        """Write the means of what was measured since the last report everywhere."""
         line: dict[str, Any] = {"images_seen": images_seen, **means, **facts}
-        self._metrics.write(json.dumps(line) + "\n")
+        self._metrics.write(json.dumps(line, allow_nan=False) + "\n")
         self._metrics.flush()
         for name, value in means.items():
             self._board.add_scalar(name, value, images_seen)
         self._bar.set_postfix({name: f"{value:.3g}" for name, value in means.items()}, refresh=False)
-        return means
 
     def sample(self, images_seen: int, sampler: Sampler) -> Path:
         """Draw the fixed latent batch and keep the picture."""

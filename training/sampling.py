@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from contract.latents import Prior, Truncation, graph_input, standard_normal
 from contract.pixels import image_batch_to_pixels
+from training.errors import TrainingError
 from training.networks import Generator, GeneratorSpec
 
 Float32 = NDArray[np.float32]
@@ -80,5 +81,10 @@ class Sampler:
 
 
 def finish(output: Float32, spec: GeneratorSpec) -> NDArray[np.uint8] | NDArray[np.float32]:
-    """Turn raw output into samples: images to pixels ``[N, H, W, C]``, vectors as they are."""
+    """Turn raw output into samples: images to pixels ``[N, H, W, C]``, vectors as they are.
+
+    Raises ``TrainingError`` if the generator put out something that is no number.
+    """
+    if not np.isfinite(output).all():
+        raise TrainingError("the generator puts out values that are no numbers: its training diverged")
     return image_batch_to_pixels(output) if spec.output.kind == "image" else output

@@ -6,9 +6,8 @@ Shapes: N rows, D latent dimensions, K classes.
 from __future__ import annotations
 
 import copy
-import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -17,10 +16,12 @@ from torch import Tensor
 from training.augment import augment
 from training.batches import Batches
 from training.checkpoint import load_checkpoint, newest_checkpoint, save_checkpoint
-from training.config import Adam, RunConfig
+from training.config import Adam, Augmentation, RunConfig
 from training.data import Dataset
 from training.ema import ema_beta, update_average
-from training.errors import RunError, TrainingError
+from training.errors import ConfigError, RunError, TrainingError
+from training.figures import Figures
+from training.interrupts import Interrupts
 from training.losses import Loss, build_loss
 from training.monitor import Monitor
 from training.networks import Discriminator, Generator, GeneratorSpec, build_networks
@@ -29,6 +30,7 @@ from training.run import RunDirectory
 from training.sampling import Sampler, torch_runner
 
 _CHECKPOINT_FORMAT = 1
+_UNFIT = (RuntimeError, ValueError, KeyError, TypeError)
 
 
 class Diverged(TrainingError):
@@ -57,6 +59,7 @@ class State:
     generator_optimiser: torch.optim.Adam
     discriminator_optimiser: torch.optim.Adam
     random: torch.Generator
+    figures: Figures = field(default_factory=Figures)
     images_seen: int = 0
     steps: int = 0
     wall_time_s: float = 0.0
@@ -91,6 +94,8 @@ class State:
         return {
             "format": _CHECKPOINT_FORMAT,
             **{name: module.state_dict() for name, module in self._modules().items()},
+            "figures": self.figures.state_dict(),
+            "device": self.random.device.type,
             "random": self.random.get_state(),
             "torch_random": torch.get_rng_state(),
             "cuda_random": torch.cuda.get_rng_state() if cuda else None,
@@ -101,17 +106,34 @@ class State:
 
     def load(self, saved: dict[str, Any]) -> None:
         """Take over a saved state; raises ``RunError`` if it belongs to other settings."""
-        if saved.get("format") != _CHECKPOINT_FORMAT:
-            raise RunError("the checkpoint was written by another version of the trainer")
+        device = self.random.device
+        if saved.get("device") != device.type:
+            raise RunError(
+                f"the run was trained on {saved.get('device')}; it goes on only there, not on {device}"
+            )
         try:
             for name, module in self._modules().items():
                 module.load_state_dict(saved[name])
-        except (RuntimeError, ValueError, KeyError) as error:
+            self.figures.load_state_dict(saved["figures"], device)
+            self.random.set_state(saved["random"])
+            torch.set_rng_state(saved["torch_random"])
+            if device.type == "cuda":
+                torch.cuda.set_rng_state(saved["cuda_random"])
+            self._load_counters(saved)
+        except _UNFIT as error:
             raise RunError(f"the checkpoint does not fit the run's configuration: {error}") from error
-        self.random.set_state(saved["random"])
-        torch.set_rng_state(saved["torch_random"])
-        if saved["cuda_random"] is not None and self.random.device.type == "cuda":
-            torch.cuda.set_rng_state(saved["cuda_random"])
+
+    def load_averaged(self, saved: dict[str, Any]) -> None:
+        """Take over what drawing needs, on whatever device; raises ``RunError`` if it does not fit."""
+        try:
+            self.averaged.load_state_dict(saved["averaged"])
+            self._load_counters(saved)
+        except _UNFIT as error:
+            raise RunError(f"the checkpoint does not fit the run's configuration: {error}") from error
+
+    def _load_counters(self, saved: dict[str, Any]) -> None:
+        if saved["format"] != _CHECKPOINT_FORMAT:
+            raise RunError("the checkpoint was written by another version of the trainer")
         self.images_seen = saved["images_seen"]
         self.steps = saved["steps"]
         self.wall_time_s = saved["wall_time_s"]
@@ -124,6 +146,8 @@ class Trainer:
         self.config = config
         self.recipe = config.recipe
         self.spec = generator_spec(config, dataset)
+        if self.spec.output.kind == "vector" and self.recipe.augmentation != Augmentation():
+            raise ConfigError("augmentation shifts and blanks images; it means nothing for data of vectors")
         self.run = run
         self.batches = Batches(dataset.part(held_out=False), self.spec.classes, config.seed, device)
         self.loss: Loss = build_loss(self.recipe.loss)
@@ -137,27 +161,44 @@ class Trainer:
         return Sampler(torch_runner(self.state.averaged), self.spec, self.recipe.latent.prior)
 
     def resume(self) -> None:
-        """Go back to the run's newest checkpoint."""
+        """Go back to the run's newest checkpoint, to train on."""
         self.state.load(load_checkpoint(newest_checkpoint(self.run.checkpoints)))
 
+    def recall(self) -> None:
+        """Take the newest checkpoint's averaged generator, to draw from; any device will do."""
+        self.state.load_averaged(load_checkpoint(newest_checkpoint(self.run.checkpoints)))
+
     def train(self) -> None:
-        """Play until the recipe's images are seen; an interrupt saves before it ends the run."""
+        """Play until the recipe's images are seen.
+
+        An interrupt is granted between two steps: it saves and raises ``KeyboardInterrupt``.
+        """
         state = self.state
-        with Monitor(self.run, self.total_images, state.images_seen) as monitor:
-            try:
-                while state.images_seen < self.total_images:
-                    self._step(monitor)
-            except KeyboardInterrupt:
-                self.checkpoint()
-                raise
-            if monitor.pending:
+        if state.steps == 0:
+            self.checkpoint()  # so that a run that is killed early can go on too
+        with Interrupts() as interrupts, Monitor(self.run, self.total_images, state.images_seen) as monitor:
+            while state.images_seen < self.total_images:
+                self._step(monitor)
+                if interrupts.wanted:
+                    self.checkpoint()
+                    raise KeyboardInterrupt
+            if state.figures:
                 self._report(monitor)
+            self.checkpoint()
             monitor.sample(state.images_seen, self.sampler)
-        self.checkpoint()
 
     def checkpoint(self) -> None:
-        """Save the whole state."""
+        """Save the whole state; raises ``Diverged`` rather than replace a good state by a broken one."""
+        self._require_finite()
         save_checkpoint(self.run.checkpoints, self.state.images_seen, self.state.save())
+
+    def _require_finite(self) -> None:
+        figures = self.state.figures
+        if figures and not figures.finite():
+            raise Diverged(
+                f"a loss is no longer finite after {self.state.images_seen} images ({figures.means()}); "
+                "lower the learning rates, or go back: the newest checkpoint is sound"
+            )
 
     def _step(self, monitor: Monitor) -> None:
         """One turn of each player, and what is due after it."""
@@ -172,9 +213,8 @@ class Trainer:
         beta = ema_beta(recipe.averaging, state.images_seen - before, state.images_seen)
         update_average(state.averaged, state.generator, beta)
         state.steps += 1
-        monitor.record(
-            state.images_seen - before, d_loss=d_loss, g_loss=g_loss, d_real=real.mean(), d_fake=fake.mean()
-        )
+        state.figures.add(d_loss=d_loss, g_loss=g_loss, d_real=real.mean(), d_fake=fake.mean())
+        monitor.advance(state.images_seen - before)
         state.wall_time_s += time.monotonic() - started
         self._after_step(monitor, before)
 
@@ -194,9 +234,14 @@ class Trainer:
 
     def _report(self, monitor: Monitor) -> None:
         state = self.state
-        means = monitor.report(state.images_seen, steps=state.steps, wall_time_s=round(state.wall_time_s, 3))
-        if not all(math.isfinite(value) for value in means.values()):
-            raise Diverged(f"a loss is no longer finite after {state.images_seen} images: {means}")
+        self._require_finite()
+        monitor.report(
+            state.images_seen,
+            state.figures.means(),
+            steps=state.steps,
+            wall_time_s=round(state.wall_time_s, 3),
+        )
+        state.figures.clear()
 
     def _set_learning_rates(self) -> None:
         recipe = self.recipe

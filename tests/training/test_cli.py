@@ -45,11 +45,21 @@ def test_from_data_to_model_in_three_commands(
         (["train", "--data", "digits", "--recipe", "x"], "We recommend default"),
         (["train", "--data", "digits", "--set", "batch_size=0"], "batch_size"),
         (["train", "--data", "digits", "--seed", "-1"], "seed"),
-        (["train", "--data", "gaussian", "--recipe", "default"], "draws images"),
+        (["train", "--data", "gaussian", "--recipe", "default"], "means nothing for data of vectors"),
+        (["train", "--data", "gaussian", "--set", "augmentation.translation=0"], "draws images"),
+        (["train", "--data", "digits", "--kimg", "inf"], "finite"),
+        (["train", "--data", "digits", "--kimg", "0.001"], "at least one batch"),
+        (["train", "--data", "digits", "--checkpoint-every", "inf"], "finite"),
+        (
+            ["train", "--data", "digits", "--recipe", "vanilla", "--set", "conditional=true"],
+            "use of labels",
+        ),
         (["train", "--data", "digits", "--threads", "0"], "--threads"),
         (["train", "--resume", "nowhere"], "no run directory"),
+        (["train", "--resume", "nowhere", "--kimg", "9"], "--kimg cannot be given with --resume"),
         (["evaluate", "nowhere"], "no run directory"),
         (["export", "nowhere", "--name", "x"], "no run directory"),
+        (["export", "nowhere", "--name", "Not A Name"], "--name"),
     ],
 )
 def test_faults_are_one_sentence_and_leave_nothing(
@@ -67,3 +77,35 @@ def test_faults_are_one_sentence_and_leave_nothing(
     assert message in error
     assert "Traceback" not in error
     assert list(tmp_path.iterdir()) == []
+
+
+def test_files_in_the_way_are_faults_of_one_sentence(
+    tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    in_the_way = str(tmp_path / "file" / "run")
+    assert main(["train", "--data", "digits", "--out", in_the_way, "--cache", str(cache)]) == 1
+    assert main(["train", "--data", "digits", "--out", str(tmp_path / "r"), "--cache", in_the_way]) == 1
+    assert capsys.readouterr().err.count("error: ") == 2
+
+
+def test_a_torn_report_is_made_anew(tmp_path: Path, cache: Path) -> None:
+    run, common = str(tmp_path / "run"), ["--cache", str(cache)]
+    assert main(["train", "--data", "digits", "--out", run, "--kimg", "0.04", *_set(*SMALL), *common]) == 0
+    (tmp_path / "run" / "report.json").write_text('{"images_seen": 6')
+    assert main(["export", run, "--name", "d", "--models", str(tmp_path / "models"), *common]) == 0
+    assert json.loads((tmp_path / "run" / "report.json").read_text())["images_seen"] == 64
+
+
+def test_the_manifest_states_what_the_run_was_begun_with(tmp_path: Path, cache: Path) -> None:
+    run, common = tmp_path / "run", ["--cache", str(cache)]
+    assert (
+        main(["train", "--data", "digits", "--out", str(run), "--kimg", "0.04", *_set(*SMALL), *common]) == 0
+    )
+    config = json.loads((run / "config.json").read_text())
+    config["provenance"]["source_commit"] = "an earlier one"
+    (run / "config.json").write_text(json.dumps(config))
+    models = tmp_path / "models"
+    assert main(["export", str(run), "--name", "d", "--models", str(models), "--no-evaluation", *common]) == 0
+    manifest, _ = read_manifest((models / "d" / "1" / "manifest.json").read_bytes())
+    assert manifest.training.source_commit == "an earlier one"

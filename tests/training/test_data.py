@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -113,6 +114,7 @@ def test_resizing_is_antialiased(tmp_path: Path, cache: Path) -> None:
         ("L", 77, [77]),
         ("1", 1, [255]),
         ("I;16", 257 * 100, [100]),
+        ("I;16", 200, [1]),
         ("P", 0, [0, 0, 0]),
         ("RGBA", (10, 20, 30, 255), [10, 20, 30]),
         ("RGBA", (10, 20, 30, 0), [255, 255, 255]),
@@ -171,3 +173,52 @@ def test_a_split_does_not_follow_the_order_of_the_files() -> None:
     held_out = split(None, 1000, 0.2)
     assert held_out.sum() == 200
     assert 60 < held_out[:500].sum() < 140
+
+
+def test_floats_are_read_as_zero_to_one(tmp_path: Path, cache: Path) -> None:
+    for number in range(2):
+        (tmp_path / "set").mkdir(exist_ok=True)
+        Image.fromarray(np.full((8, 8), 0.5, np.float32)).save(tmp_path / "set" / f"{number}.tiff")
+    assert load_dataset(str(tmp_path / "set"), cache).samples[0, 0, 0].tolist() == [128]
+
+
+def test_hidden_folders_are_not_read(photos: Path, cache: Path) -> None:
+    _paint(photos / "cats" / ".thumbnails" / "0.png")
+    assert len(load_dataset(str(photos), cache).samples) == 12
+
+
+def test_a_change_behind_a_link_is_seen(photos: Path, tmp_path: Path, cache: Path) -> None:
+    (tmp_path / "linked").mkdir()
+    for name in ("cats", "dogs"):
+        (tmp_path / "linked" / name).symlink_to(photos / name)
+    before = load_dataset(str(tmp_path / "linked"), cache)
+    _paint(photos / "cats" / "new.png")
+    after = load_dataset(str(tmp_path / "linked"), cache)
+    assert len(after.samples) == len(before.samples) + 1
+
+
+def test_two_folders_of_one_name_do_not_share_a_cache(photos: Path, tmp_path: Path, cache: Path) -> None:
+    twin = tmp_path / "elsewhere" / "photos"
+    shutil.copytree(photos, twin)
+    for path in twin.rglob("*.png"):
+        pixels = np.zeros((8, 12, 3), np.uint8)
+        Image.fromarray(pixels).save(path)
+    assert load_dataset(str(photos), cache).digest != load_dataset(str(twin), cache).digest
+
+
+def test_what_is_skipped_is_named_and_no_class_is_lost(
+    photos: Path, cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (photos / "cats" / "notes.txt").write_text("no picture")
+    load_dataset(str(photos), cache, FolderOptions(skip_bad=True))
+    assert "notes.txt" in caplog.text
+    (photos / "birds").mkdir()
+    (photos / "birds" / "torn.png").write_bytes(b"x")
+    with pytest.raises(DataError, match="'birds' holds no readable image"):
+        load_dataset(str(photos), cache, FolderOptions(skip_bad=True))
+
+
+def test_a_name_that_no_manifest_could_carry_is_refused_before_training(photos: Path, cache: Path) -> None:
+    _paint(photos / ("x" * 220) / "0.png")
+    with pytest.raises(DataError, match="cannot name a class"):
+        load_dataset(str(photos), cache)

@@ -20,7 +20,7 @@ from training.data import Dataset, load_dataset
 from training.errors import ExportError
 from training.export import ExportRequest, export
 from training.export.graph import onnx_runner, read_metadata
-from training.export.parity import TOLERANCE, check_parity, measure_batch_invariance
+from training.export.parity import TOLERANCE, check_classes_matter, check_parity, measure_batch_invariance
 from training.networks import GeneratorSpec
 from training.recipes import recipe_named
 from training.run import RunDirectory
@@ -120,6 +120,12 @@ def test_names_that_are_none_are_refused(
     with pytest.raises(ExportError, match="--name"):
         export(trainer, digits, None, ExportRequest(name, tmp_path, "", "Apache-2.0"))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_generator_that_ignores_its_classes_is_refused() -> None:
+    check_classes_matter(_graph, SPEC, Prior.NORMAL)
+    with pytest.raises(ExportError, match="1 different draws for 4 classes"):
+        check_classes_matter(lambda g, w: _graph(g, w * 0), SPEC, Prior.NORMAL)
 
 
 @pytest.mark.parametrize(

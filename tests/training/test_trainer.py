@@ -13,10 +13,16 @@ import numpy as np
 import pytest
 import torch
 
-from training.checkpoint import checkpoints, load_checkpoint, newest_checkpoint, save_checkpoint
+from training.checkpoint import (
+    checkpoint_path,
+    checkpoints,
+    load_checkpoint,
+    newest_checkpoint,
+    save_checkpoint,
+)
 from training.config import RunConfig, override
 from training.data import Dataset, load_dataset
-from training.errors import RunError
+from training.errors import RunError, TrainingError
 from training.recipes import recipe_named
 from training.run import RunDirectory
 from training.trainer import Diverged, Trainer
@@ -51,31 +57,39 @@ def digits(cache: Path) -> Dataset:
         ("vanilla", ["batch_size=16", "networks.generator_hidden=[8]", "networks.discriminator_hidden=[8]"]),
     ],
 )
+@pytest.mark.parametrize("how", ["killed", "interrupted"])
 def test_a_resumed_run_is_the_run_that_was_never_stopped(
-    tmp_path: Path, digits: Dataset, recipe: str, settings: list[str]
+    tmp_path: Path,
+    digits: Dataset,
+    monkeypatch: pytest.MonkeyPatch,
+    recipe: str,
+    settings: list[str],
+    how: str,
 ) -> None:
     """Weights, averages, optimisers, random states and metrics: equal to the last bit."""
     settings = [*settings, "total_kimg=0.32"]
     whole = _trainer(tmp_path / "whole", digits, recipe, settings)
     whole.train()
 
-    stopped = _trainer(tmp_path / "stopped", digits, recipe, settings, checkpoint_every_kimg=0.16)
-    with pytest.MonkeyPatch.context() as patch:
-        steps = iter(range(100))
-        original = stopped._step
+    # Checkpoints that do not fall on reports: what was measured since the last one must survive too.
+    stopped = _trainer(tmp_path / "stopped", digits, recipe, settings, checkpoint_every_kimg=0.048)
+    original = stopped._step
 
-        def step_until_killed(monitor: object) -> None:
-            if stopped.state.images_seen >= 224 or next(steps) > 50:
+    def step(monitor: object) -> None:
+        if stopped.state.images_seen >= 150:
+            if how == "killed":
                 raise SystemExit
-            original(monitor)
+            signal.raise_signal(signal.SIGINT)  # arrives in the middle of a step
+        original(monitor)
 
-        patch.setattr(stopped, "_step", step_until_killed)
-        with pytest.raises(SystemExit):
-            stopped.train()
+    monkeypatch.setattr(stopped, "_step", step)
+    with pytest.raises(SystemExit if how == "killed" else KeyboardInterrupt):
+        stopped.train()
     torch.manual_seed(999)
     again = Trainer(stopped.config, digits, stopped.run, CPU)
     again.resume()
     assert 0 < again.state.images_seen < 224
+    assert (again.state.images_seen > 160) == (how == "interrupted")
     again.train()
 
     expected, got = whole.state.save(), again.state.save()
@@ -204,4 +218,54 @@ def test_an_interrupt_saves_and_says_how_to_go_on(tmp_path: Path, cache: Path) -
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130
     assert f"--resume {run}" in output
-    assert len(checkpoints(RunDirectory(run).checkpoints)) == 1
+    folder = RunDirectory(run).checkpoints
+    assert newest_checkpoint(folder) != checkpoint_path(folder, 0)
+
+
+def test_a_run_killed_at_its_start_can_go_on(
+    tmp_path: Path, digits: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = _trainer(tmp_path / "run", digits, "default", [*TINY, "total_kimg=0.032"])
+
+    def killed(_monitor: object) -> None:
+        raise SystemExit
+
+    monkeypatch.setattr(trainer, "_step", killed)
+    with pytest.raises(SystemExit):
+        trainer.train()
+    again = Trainer(trainer.config, digits, trainer.run, CPU)
+    again.resume()
+    again.train()
+    assert again.state.images_seen == 32
+
+
+def test_a_state_that_is_no_number_never_replaces_a_sound_one(tmp_path: Path, digits: Dataset) -> None:
+    trainer = _trainer(tmp_path / "run", digits, "default", TINY)
+    trainer.checkpoint()
+    trainer.state.figures.add(d_loss=torch.tensor(float("nan")))
+    trainer.state.images_seen = 64
+    with pytest.raises(Diverged, match="newest checkpoint is sound"):
+        trainer.checkpoint()
+    assert newest_checkpoint(trainer.run.checkpoints) == checkpoint_path(trainer.run.checkpoints, 0)
+
+
+def test_a_run_of_a_gpu_is_drawn_from_anywhere_and_goes_on_only_there(
+    tmp_path: Path, digits: Dataset
+) -> None:
+    trainer = _trainer(tmp_path / "run", digits, "default", TINY)
+    state = trainer.state.save() | {"device": "cuda", "random": torch.zeros(16, dtype=torch.uint8)}
+    save_checkpoint(trainer.run.checkpoints, 0, state)
+    with pytest.raises(RunError, match="cuda"):
+        trainer.resume()
+    with torch.no_grad():
+        trainer.state.averaged.to_image.bias.fill_(9.0)
+    trainer.recall()
+    assert float(trainer.state.averaged.to_image.bias.max()) == 0.0
+
+
+def test_a_generator_that_puts_out_no_numbers_is_not_drawn_from(tmp_path: Path, digits: Dataset) -> None:
+    trainer = _trainer(tmp_path / "run", digits, "default", TINY)
+    with torch.no_grad():
+        trainer.state.averaged.to_image.bias.fill_(float("nan"))
+    with pytest.raises(TrainingError, match="diverged"):
+        trainer.sampler.draw(0, np.arange(2), np.arange(2))

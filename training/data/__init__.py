@@ -27,5 +27,5 @@ def load_dataset(source: str, cache_dir: Path, options: FolderOptions | None = N
         known = ", ".join(sorted(EMBEDDED))
         raise DataError(f"--data {source!r} is neither an embedded set ({known}) nor a folder that exists")
     options = options or FolderOptions()
-    key = f"{folder.name}-{folder_fingerprint(folder, options)}"
+    key = f"{folder.resolve().name}-{folder_fingerprint(folder, options)}"
     return cached(cache_dir, key, lambda: read_folder(folder, options))

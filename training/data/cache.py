@@ -34,9 +34,13 @@ def _write(place: Path, dataset: Dataset) -> None:
             np.save(temporary / "labels.npy", dataset.labels)
         facts = {name: getattr(dataset, name) for name in _FACTS}
         (temporary / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
-        if place.exists():
+        try:
+            temporary.rename(place)
+        except OSError:
+            if (place / "facts.json").is_file():
+                return  # another process was faster, with the same data
             shutil.rmtree(place)
-        temporary.rename(place)
+            temporary.rename(place)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

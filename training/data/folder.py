@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +18,14 @@ from training.config import FolderOptions
 from training.data.dataset import HELD_OUT_FRACTION, Dataset, split
 from training.errors import DataError
 
+logger = logging.getLogger("training.data")
+
 _GREY_MODES = {"1", "L", "LA", "I", "I;16", "I;16B", "F"}
 _LARGEST_NATIVE_EDGE = 128
 _DEFAULT_EDGE = 64
+_LONGEST_NAME = 200
+_REVISION = 2
+"""Changes with what is made of a file: cached arrays of another revision are not used."""
 _FIRST_SIDEWAYS = 5
 """EXIF orientations from this one on lie on their side."""
 
@@ -33,18 +39,30 @@ class _ImageFile:
 
 
 def folder_fingerprint(folder: Path, options: FolderOptions) -> str:
-    """Return a short digest of the listing (paths, sizes, times) and the options: the cache's key."""
-    listing = [
-        [str(path.relative_to(folder)), path.stat().st_size, path.stat().st_mtime_ns]
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    ]
-    document = [listing, options.size, options.channels, options.skip_bad]
+    """Return a short digest of what would be read (paths, sizes, times, options): the cache's key."""
+    files, names = _image_files(folder)
+    listing = [[str(file.path), file.path.stat().st_size, file.path.stat().st_mtime_ns] for file in files]
+    document = [_REVISION, str(folder.resolve()), names, listing, options.model_dump()]
     return hashlib.sha256(canonical_json(document)).hexdigest()[:16]
 
 
-def _visible(path: Path) -> bool:
-    return not path.name.startswith(".")
+def _files_below(folder: Path) -> list[Path]:
+    """Return every file below a folder, without those that are hidden or lie in a hidden folder."""
+    found = []
+    for path in folder.rglob("*"):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.is_file() and not hidden:
+            found.append(path)
+    return sorted(found)
+
+
+def _check_name(name: str) -> str:
+    """Return a class's name; raises ``DataError`` for one that a manifest cannot carry."""
+    if len(name) > _LONGEST_NAME or not name.isprintable():
+        raise DataError(
+            f"the class folder {name[:40]!r} cannot name a class: 1 to {_LONGEST_NAME} printable letters"
+        )
+    return name
 
 
 def _image_files(folder: Path) -> tuple[list[_ImageFile], tuple[str, ...] | None]:
@@ -52,18 +70,19 @@ def _image_files(folder: Path) -> tuple[list[_ImageFile], tuple[str, ...] | None
 
     Images that lie directly in the folder are a data set without classes.
     """
-    class_folders = sorted(path for path in folder.iterdir() if path.is_dir() and _visible(path))
-    loose = sorted(path for path in folder.iterdir() if path.is_file() and _visible(path))
+    visible = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    class_folders = [path for path in visible if path.is_dir()]
+    loose = [path for path in visible if path.is_file()]
     if not class_folders:
         return [_ImageFile(path, 0) for path in loose], None
     files = []
     names: list[str] = []
     for class_folder in class_folders:
-        members = sorted(path for path in class_folder.rglob("*") if path.is_file() and _visible(path))
+        members = _files_below(class_folder)
         if not members:
             raise DataError(f"the class folder {class_folder.name!r} holds no file; remove it or fill it")
         files += [_ImageFile(path, len(names)) for path in members]
-        names.append(class_folder.name)
+        names.append(_check_name(class_folder.name))
     if len(names) == 1:
         raise DataError(
             f"there is a single class folder, {names[0]!r}: give that folder itself as --data to train "
@@ -106,11 +125,17 @@ def _decode(path: Path, size: tuple[int, int], channels: int) -> NDArray[np.uint
 
 
 def _to_mode(image: Image.Image, channels: int) -> Image.Image:
-    """Convert to grey or RGB bytes; 16-bit levels are scaled, transparency is laid on white."""
+    """Convert to grey or RGB bytes; deeper levels are scaled, transparency is laid on white.
+
+    What white is follows from the mode, not from the picture: 65,535 for integers of 16 bits, 1 for
+    floats, so that a dark file stays dark.
+    """
     if image.mode.startswith("I") or image.mode == "F":
         levels = np.asarray(image, dtype=np.float64)
-        top = 65535.0 if levels.max(initial=0.0) > 255.0 else 255.0
-        image = Image.fromarray(np.rint(np.clip(levels / top, 0, 1) * 255).astype(np.uint8))
+        if not np.isfinite(levels).all():
+            raise ValueError("it holds values that are no numbers")
+        white_level = 1.0 if image.mode == "F" else 65535.0
+        image = Image.fromarray(np.rint(np.clip(levels / white_level, 0, 1) * 255).astype(np.uint8))
     if "A" in image.mode or "transparency" in image.info:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")
@@ -144,10 +169,21 @@ def _each_readable(
     for file in files:
         try:
             kept.append((file, read(file)))
-        except DataError:
+        except DataError as error:
             if not skip_bad:
                 raise
+            logger.warning("left out: %s", error)
     return kept
+
+
+def _require_every_class(
+    decoded: list[tuple[_ImageFile, NDArray[np.uint8]]], names: tuple[str, ...] | None
+) -> None:
+    """Raise ``DataError`` if a class lost all its images: it would be served without being trained."""
+    present = {file.label for file, _ in decoded}
+    for label, name in enumerate(names or ()):
+        if label not in present:
+            raise DataError(f"the class folder {name!r} holds no readable image; remove it or mend its files")
 
 
 def read_folder(folder: Path, options: FolderOptions) -> Dataset:
@@ -169,6 +205,7 @@ def read_folder(folder: Path, options: FolderOptions) -> Dataset:
     )
     if not decoded:
         raise DataError(f"{folder} holds no readable image file")
+    _require_every_class(decoded, names)
     samples = np.stack([pixels for _, pixels in decoded])
     labels = None if names is None else np.array([file.label for file, _ in decoded], dtype=np.int64)
     return Dataset(

@@ -78,6 +78,20 @@ def _difference(expected: Float32, got: Float32, where: str) -> float:
     return difference
 
 
+def check_classes_matter(exported: Runner, spec: GeneratorSpec, prior: Prior) -> None:
+    """Raise ``ExportError`` if two classes draw the very same from one latent: the label is not used."""
+    if spec.classes is None or spec.classes < 2:
+        return
+    g_ND = np.repeat(standard_normal([_SEED], [0], spec.latent_dim), spec.classes, axis=0)
+    drawn = exported(graph_input(g_ND, prior), one_hot(np.arange(spec.classes), spec.classes))
+    different = {row.tobytes() for row in drawn}
+    if len(different) < spec.classes:
+        raise ExportError(
+            f"the classes do not matter to this generator: one latent gives {len(different)} different draws "
+            f"for {spec.classes} classes"
+        )
+
+
 def measure_batch_invariance(exported: Runner, spec: GeneratorSpec, prior: Prior) -> BatchInvariance:
     """Tell whether rows come out the same, to the bit, in every size of batch on the CPU provider."""
     rows = max(INVARIANCE_BATCHES)

@@ -5,6 +5,7 @@ Shapes: N rows, K classes.
 
 from __future__ import annotations
 
+import copy
 import io
 import os
 import shutil
@@ -38,9 +39,9 @@ from contract.manifest import (
 from training.data import Dataset
 from training.errors import ExportError
 from training.export.graph import graph_spec, onnx_runner, to_onnx
-from training.export.parity import check_parity, measure_batch_invariance
-from training.export.provenance import library_versions, source_commit
+from training.export.parity import check_classes_matter, check_parity, measure_batch_invariance
 from training.grids import draw_overview
+from training.provenance import begun_with
 from training.sampling import Sampler, torch_runner
 from training.trainer import Trainer
 
@@ -57,6 +58,14 @@ class ExportRequest:
     description: str
     licence: str
 
+    def __post_init__(self) -> None:
+        """Raise ``ExportError`` for a name that is none, before any work is done."""
+        if not is_model_name(self.name):
+            raise ExportError(
+                f"--name {self.name!r} is no model name: 1 to 64 lower-case letters, digits, '.', '_' or "
+                "'-', with a letter or digit at either end"
+            )
+
 
 def export(
     trainer: Trainer, dataset: Dataset, evaluation: EvaluationFacts | None, request: ExportRequest
@@ -64,13 +73,8 @@ def export(
     """Export a run's averaged generator as the next version of a model.
 
     Nothing appears under ``models`` unless the parity gate passes and every file is written.
-    Raises ``ExportError`` for a name that is none and for a graph that draws something else.
+    Raises ``ExportError`` for a graph that draws something else or makes no use of its classes.
     """
-    if not is_model_name(request.name):
-        raise ExportError(
-            f"--name {request.name!r} is no model name: 1 to 64 lower-case letters, digits, '.', '_' or '-', "
-            "with a letter or digit at either end"
-        )
     spec, prior = trainer.spec, trainer.recipe.latent.prior
     facts = _training_facts(trainer, dataset)
     latent = LatentSpec(dim=spec.latent_dim, prior=prior)
@@ -83,10 +87,12 @@ def export(
         recipe=facts.recipe,
         dataset_digest=facts.dataset.digest,
     )
-    generator = to_onnx(trainer.state.averaged, spec, metadata)
+    trained = copy.deepcopy(trainer.state.averaged).cpu()  # a GPU rounds otherwise than the CPU provider
+    generator = to_onnx(trained, spec, metadata)
     runner = onnx_runner(generator, spec)
     sampler = Sampler(runner, spec, prior)
-    parity = check_parity(torch_runner(trainer.state.averaged), runner, spec, prior)
+    parity = check_parity(torch_runner(trained), runner, spec, prior)
+    check_classes_matter(runner, spec, prior)
     files = {GENERATOR_FILE: generator, PREVIEW_FILE: _preview(sampler)}
     directory = ModelDirectory(request.models, request.name, next_version(request.models, request.name))
     manifest = Manifest(
@@ -111,6 +117,7 @@ def export(
 
 
 def _training_facts(trainer: Trainer, dataset: Dataset) -> TrainingFacts:
+    begun = trainer.config.provenance or begun_with()
     return TrainingFacts(
         recipe=trainer.recipe.name,
         config=trainer.recipe.model_dump(mode="json"),
@@ -125,8 +132,8 @@ def _training_facts(trainer: Trainer, dataset: Dataset) -> TrainingFacts:
         images_seen=trainer.state.images_seen,
         seed=trainer.config.seed,
         weights="averaged",
-        library_versions=library_versions(),
-        source_commit=source_commit(),
+        library_versions=begun.library_versions,
+        source_commit=begun.source_commit,
         wall_time_s=round(trainer.state.wall_time_s, 1),
     )
 
@@ -157,8 +164,11 @@ def _canaries(sampler: Sampler) -> tuple[Canary, ...]:
 def _write(directory: ModelDirectory, files: dict[str, bytes]) -> None:
     """Write all files to a temporary sibling, sync them, then rename it into place."""
     parent = directory.path.parent
-    parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=".export-", dir=parent))
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=".export-", dir=parent))
+    except OSError as error:
+        raise ExportError(f"{parent} cannot be written to: {error}") from error
     try:
         for name, data in files.items():
             with (temporary / name).open("wb") as stream:

@@ -8,8 +8,15 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
+from training.config import Provenance
+
 _LIBRARIES = ("torch", "onnx", "onnxscript", "onnxruntime", "numpy")
-_SOURCE = Path(__file__).resolve().parents[2]
+_SOURCE = Path(__file__).resolve().parents[1]
+
+
+def begun_with() -> Provenance:
+    """Return what a run that begins now is begun with."""
+    return Provenance(source_commit=source_commit(), library_versions=library_versions())
 
 
 def library_versions() -> dict[str, str]:
