@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any, Self, TextIO
+from typing import Any, Self
 
 import numpy as np
 from torch.utils.tensorboard import SummaryWriter
@@ -35,9 +35,7 @@ def _drop_later_lines(path: Path, images_seen: int) -> None:
 class Monitor:
     """Everything a run shows, opened and closed together; a context manager."""
 
-    def __init__(
-        self, run: RunDirectory, total_images: int, images_seen: int, stream: TextIO = sys.stderr
-    ) -> None:
+    def __init__(self, run: RunDirectory, total_images: int, images_seen: int) -> None:
         _drop_later_lines(run.metrics_file, images_seen)
         self._run = run
         self._metrics = run.metrics_file.open("a", encoding="utf-8")
@@ -48,8 +46,8 @@ class Monitor:
             unit="img",
             unit_scale=True,
             smoothing=0.05,
-            disable=not stream.isatty(),
-            file=stream,
+            disable=not sys.stderr.isatty(),
+            file=sys.stderr,
         )
 
     def __enter__(self) -> Self:
