@@ -166,10 +166,8 @@ def _fault(error: ErrorDetails) -> InputFault:
     if location[0] == "latents" and len(location) > 2:
         location = (*location[:2], *location[3:])  # the third part is the union's tag, no part of the body
     elif location == ("truncation",) and error["type"] == "value_error":
-        location = (
-            "truncation",
-            "value",
-        )  # the range depends on the mode, and so is the whole object's check
+        # The range depends on the mode, so the whole object checks it; the value is at fault.
+        location = ("truncation", "value")
     field = ".".join(str(part)[:_ECHOED_CHARACTERS] for part in location)
     return InputFault("#" + pointer(location), f"{field}: {_sentence(error)}")
 

@@ -5,10 +5,8 @@ Shapes: N rows, D latent dimensions, K classes.
 
 from __future__ import annotations
 
-import copy
 import time
-from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -16,21 +14,18 @@ from torch import Tensor
 from training.augment import augment
 from training.batches import Batches
 from training.checkpoint import load_checkpoint, newest_checkpoint, save_checkpoint
-from training.config import Adam, Augmentation, RunConfig
+from training.config import Augmentation, RunConfig
 from training.data import Dataset
 from training.ema import ema_beta, update_average
-from training.errors import ConfigError, RunError, TrainingError
-from training.figures import Figures
+from training.errors import ConfigError, TrainingError
 from training.interrupts import Interrupts
 from training.losses import Loss, build_loss
 from training.monitor import Monitor
-from training.networks import Discriminator, Generator, GeneratorSpec, build_networks
+from training.networks import GeneratorSpec
 from training.noise import draw_latents
 from training.run import RunDirectory
 from training.sampling import Sampler, torch_runner
-
-_CHECKPOINT_FORMAT = 1
-_UNFIT = (RuntimeError, ValueError, KeyError, TypeError)
+from training.state import State
 
 
 class Diverged(TrainingError):
@@ -44,101 +39,6 @@ def generator_spec(config: RunConfig, dataset: Dataset) -> GeneratorSpec:
     return GeneratorSpec(recipe.latent.dim, classes, dataset.output)
 
 
-def _adam(config: Adam, network: torch.nn.Module) -> torch.optim.Adam:
-    betas = (config.beta1, config.beta2)
-    return torch.optim.Adam(network.parameters(), lr=config.learning_rate, betas=betas, fused=True)
-
-
-@dataclass
-class State:
-    """All that changes while training: what a checkpoint holds."""
-
-    generator: Generator
-    averaged: Generator
-    discriminator: Discriminator
-    generator_optimiser: torch.optim.Adam
-    discriminator_optimiser: torch.optim.Adam
-    random: torch.Generator
-    figures: Figures = field(default_factory=Figures)
-    images_seen: int = 0
-    steps: int = 0
-    wall_time_s: float = 0.0
-
-    @classmethod
-    def fresh(cls, config: RunConfig, spec: GeneratorSpec, device: torch.device) -> State:
-        """Build untrained players from the run's seed."""
-        torch.manual_seed(config.seed)
-        pair = build_networks(config.recipe.networks, spec)
-        generator, discriminator = pair.generator.to(device), pair.discriminator.to(device)
-        return cls(
-            generator=generator,
-            averaged=copy.deepcopy(generator).requires_grad_(False),  # noqa: FBT003 - torch's signature
-            discriminator=discriminator,
-            generator_optimiser=_adam(config.recipe.generator_optimiser, generator),
-            discriminator_optimiser=_adam(config.recipe.discriminator_optimiser, discriminator),
-            random=torch.Generator(device).manual_seed(config.seed),
-        )
-
-    def _modules(self) -> dict[str, Any]:
-        return {
-            "generator": self.generator,
-            "averaged": self.averaged,
-            "discriminator": self.discriminator,
-            "generator_optimiser": self.generator_optimiser,
-            "discriminator_optimiser": self.discriminator_optimiser,
-        }
-
-    def save(self) -> dict[str, Any]:
-        """Return tensors and plain data from which :meth:`load` restores everything."""
-        cuda = self.random.device.type == "cuda"
-        return {
-            "format": _CHECKPOINT_FORMAT,
-            **{name: module.state_dict() for name, module in self._modules().items()},
-            "figures": self.figures.state_dict(),
-            "device": self.random.device.type,
-            "random": self.random.get_state(),
-            "torch_random": torch.get_rng_state(),
-            "cuda_random": torch.cuda.get_rng_state() if cuda else None,
-            "images_seen": self.images_seen,
-            "steps": self.steps,
-            "wall_time_s": self.wall_time_s,
-        }
-
-    def load(self, saved: dict[str, Any]) -> None:
-        """Take over a saved state; raises ``RunError`` if it belongs to other settings."""
-        device = self.random.device
-        if saved.get("device") != device.type:
-            raise RunError(
-                f"the run was trained on {saved.get('device')}; it goes on only there, not on {device}"
-            )
-        try:
-            for name, module in self._modules().items():
-                module.load_state_dict(saved[name])
-            self.figures.load_state_dict(saved["figures"], device)
-            self.random.set_state(saved["random"])
-            torch.set_rng_state(saved["torch_random"])
-            if device.type == "cuda":
-                torch.cuda.set_rng_state(saved["cuda_random"])
-            self._load_counters(saved)
-        except _UNFIT as error:
-            raise RunError(f"the checkpoint does not fit the run's configuration: {error}") from error
-
-    def load_averaged(self, saved: dict[str, Any]) -> None:
-        """Take over what drawing needs, on whatever device; raises ``RunError`` if it does not fit."""
-        try:
-            self.averaged.load_state_dict(saved["averaged"])
-            self._load_counters(saved)
-        except _UNFIT as error:
-            raise RunError(f"the checkpoint does not fit the run's configuration: {error}") from error
-
-    def _load_counters(self, saved: dict[str, Any]) -> None:
-        if saved["format"] != _CHECKPOINT_FORMAT:
-            raise RunError("the checkpoint was written by another version of the trainer")
-        self.images_seen = saved["images_seen"]
-        self.steps = saved["steps"]
-        self.wall_time_s = saved["wall_time_s"]
-
-
 class Trainer:
     """A recipe's parts on a data set, ready to play."""
 
@@ -149,11 +49,17 @@ class Trainer:
         if self.spec.output.kind == "vector" and self.recipe.augmentation != Augmentation():
             raise ConfigError("augmentation shifts and blanks images; it means nothing for data of vectors")
         self.run = run
-        self.batches = Batches(dataset.part(held_out=False), self.spec.classes, config.seed, device)
+        self._dataset, self._device = dataset, device
         self.loss: Loss = build_loss(self.recipe.loss)
         self.state = State.fresh(config, self.spec, device)
         self.total_images = round(self.recipe.total_kimg * 1000)
         self._autocast = torch.autocast(device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16")
+
+    @cached_property
+    def batches(self) -> Batches:
+        """The training samples on the device; drawing and exporting never ask for them."""
+        part = self._dataset.part(held_out=False)
+        return Batches(part, self.spec.classes, self.config.seed, self._device)
 
     @property
     def sampler(self) -> Sampler:
