@@ -116,14 +116,14 @@ def random_class(
     return ((words.astype(np.uint64) * np.uint64(classes)) >> np.uint64(32)).astype(np.int64)
 
 
-def truncate_threshold(latent_ND: Float32, threshold: float) -> Float32:
+def truncate_threshold(latent_ND: Float32, thresholds: Sequence[float]) -> Float32:
     """Map each element g to Φ⁻¹(Φ(-t) + Φ(g)(2Φ(t) - 1)): a normal truncated to (-t, t).
 
-    Continuous in t, so a slider morphs one image. The map is odd, and is computed on the lower tail,
-    where Φ keeps its precision.
+    ``thresholds`` holds one t for all rows or one for each. Continuous in t, so a slider morphs one image.
+    The map is odd, and is computed on the lower tail, where Φ keeps its precision.
     """
     g = latent_ND.astype(np.float64)
-    low = 0.5 * math.erfc(threshold * math.sqrt(0.5))
+    low = np.array([0.5 * math.erfc(threshold * math.sqrt(0.5)) for threshold in thresholds])[:, None]
     lower_tail = low + normal_cdf(-np.abs(g)) * (1.0 - 2.0 * low)
     return np.copysign(normal_quantile(lower_tail), g).astype(np.float32)
 
@@ -137,21 +137,29 @@ def _on_sphere(latent_ND: Float32) -> Float32:
     return np.asarray(g * (np.sqrt(g.shape[1]) / norm_N1), dtype=np.float32)
 
 
-def graph_input(latent_ND: Float32, prior: Prior, truncation: Truncation | None = None) -> Float32:
+def graph_input(
+    latent_ND: Float32, prior: Prior, truncation: Truncation | Sequence[Truncation] | None = None
+) -> Float32:
     """Map canonical latents to the graph's input z: float32 ``[N, D]``, row by row.
 
-    Raises ``UndefinedLatent`` for a truncation that the prior does not allow
-    (:data:`TRUNCATION_MODES`) and for a zero latent under a sphere prior.
+    ``truncation`` is one for all rows, or one for each, all of one mode. Raises
+    ``UndefinedLatent`` for a truncation that the prior does not allow (:data:`TRUNCATION_MODES`) and for a
+    zero latent under a sphere prior.
     """
-    if truncation is not None and truncation.mode not in TRUNCATION_MODES[prior]:
-        raise UndefinedLatent(f"truncation mode {truncation.mode} means nothing for a {prior} prior")
+    truncations = [truncation] if isinstance(truncation, Truncation) else truncation or []
+    modes = {one.mode for one in truncations}
+    for mode in modes.difference(TRUNCATION_MODES[prior]):
+        raise UndefinedLatent(f"truncation mode {mode} means nothing for a {prior} prior")
+    if len(modes) > 1:
+        raise UndefinedLatent("rows of one call are truncated in one mode")
     if prior is Prior.SPHERE:
         return _on_sphere(latent_ND)
     z = latent_ND
     if prior is Prior.UNIFORM:
         z = centred_normal_cdf(latent_ND.astype(np.float64)).astype(np.float32)
-    if truncation is None:
+    if not truncations:
         return z
-    if truncation.mode is TruncationMode.SCALE:
-        return z * np.float32(truncation.value)
-    return truncate_threshold(z, truncation.value)
+    values = [one.value for one in truncations]
+    if TruncationMode.SCALE in modes:
+        return z * np.array(values, np.float32)[:, None]
+    return truncate_threshold(z, values)

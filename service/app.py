@@ -2,7 +2,7 @@
 
 BentoML gives the process, its signals, its workers and the bento; what happens between a request and
 its image is ours. Every request passes :class:`service.http.edge.Edge` first, which serves the GET routes
-itself and hands ``POST /generate`` on to the BentoML API below.
+itself and hands the POST routes on to the BentoML APIs below.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from service.http.answering import answer
 from service.http.cors import CrossOrigin
 from service.http.edge import Edge, Site
 from service.http.endpoints import Endpoints
-from service.http.routes import GENERATE
+from service.http.routes import ARITHMETIC, GENERATE, INTERPOLATE
 from service.runtime import Runtime
 from service.supervision import end_if_a_worker_cannot_start, give_up
 
@@ -72,7 +72,17 @@ class Forger:
     @bentoml.api(route=GENERATE, input_spec=WholeRequest, output_spec=WholeResponse)  # type: ignore[untyped-decorator]
     async def generate(self, request: Request, /) -> Response:
         """Draw images or vectors."""
-        return await answer(self.endpoints.generate, request)
+        return await answer(self.endpoints.drawing.generate, request)
+
+    @bentoml.api(route=ARITHMETIC, input_spec=WholeRequest, output_spec=WholeResponse)  # type: ignore[untyped-decorator]
+    async def arithmetic(self, request: Request, /) -> Response:
+        """Draw a weighted sum of latents."""
+        return await answer(self.endpoints.drawing.arithmetic, request)
+
+    @bentoml.api(route=INTERPOLATE, input_spec=WholeRequest, output_spec=WholeResponse)  # type: ignore[untyped-decorator]
+    async def interpolate(self, request: Request, /) -> Response:
+        """Draw a path through keyframes."""
+        return await answer(self.endpoints.drawing.interpolate, request)
 
     @bentoml.on_deployment  # type: ignore[untyped-decorator]
     @staticmethod

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from contract.manifest import ImageOutput, VectorOutput
 from contract.pixels import image_batch_to_pixels
-from service.batcher import Part
 from service.errors import ModelOutputFault
+from service.jobs import Part
 
 Float32 = NDArray[np.float32]
 Drawn = NDArray[np.uint8] | Float32
@@ -56,6 +56,11 @@ def rows_per_run(output: ImageOutput | VectorOutput, max_images: int) -> int:
 def rows_per_request(output: ImageOutput | VectorOutput, dim: int, wanted: int) -> int:
     """Return the most rows of one request: fewer than wanted if they would fill the memory."""
     return max(1, min(wanted, _REQUEST_VALUES // max(dim, int(np.prod(output.shape)))))
+
+
+def most_latents(dim: int) -> int:
+    """Return how many latents a request may spell or name beside those that it draws."""
+    return max(1, _REQUEST_VALUES // dim)
 
 
 class ModelBackend:

@@ -21,45 +21,12 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Protocol
 
 from service.errors import DeadlineExceeded, QueueFull, Unavailable
 from service.fair_shares import fair_shares
-
-PayloadT = TypeVar("PayloadT")
-ResultT = TypeVar("ResultT")
-ResultT_co = TypeVar("ResultT_co", covariant=True)
-
-
-@dataclass(frozen=True)
-class Part(Generic[PayloadT]):
-    """Rows ``start`` to ``stop`` - 1 of a job's payload."""
-
-    payload: PayloadT
-    start: int
-    stop: int
-
-    @property
-    def rows(self) -> int:
-        """How many rows the part holds."""
-        return self.stop - self.start
-
-
-class Backend(Protocol[PayloadT, ResultT_co]):
-    """What runs rows. Hashable by identity; one for each model."""
-
-    @property
-    def max_batch(self) -> int:
-        """The most rows of one run."""
-
-    @property
-    def queue_limit(self) -> int:
-        """The most rows that may wait."""
-
-    async def run(self, parts: Sequence[Part[PayloadT]]) -> Sequence[ResultT_co | Exception]:
-        """Return each part's result, or the fault that is that part's own; raise if the run failed."""
+from service.jobs import Backend, Delivery, Job, Part, PayloadT, ResultT, Watcher
 
 
 class Observer(Protocol):
@@ -75,76 +42,11 @@ class Observer(Protocol):
         """A job's first rows begin, after having waited."""
 
 
-@dataclass(frozen=True)
-class Delivery(Generic[ResultT]):
-    """A job's results in the order of its rows, and how they came about."""
-
-    results: list[ResultT]
-    queue_s: float  # until the job's first run
-    run_s: float  # while at least one of its runs was under way, without the waits between them
-    batch_rows: int
-
-
-class _Job(Generic[PayloadT, ResultT]):
-    """One request's rows on their way; ``next_row`` is the first that has not been started."""
-
-    def __init__(
-        self, payload: PayloadT, rows: int, deadline: float, loop: asyncio.AbstractEventLoop
-    ) -> None:
-        self.payload = payload
-        self.rows = rows
-        self.deadline = deadline
-        self.admitted = loop.time()
-        self.started: float | None = None
-        self.next_row = 0
-        self.batch_rows = 0
-        self.done: asyncio.Future[Delivery[ResultT]] = loop.create_future()
-        self._results: dict[int, ResultT] = {}
-        self._rows_done = self._runs_under_way = 0
-        self._under_way_since = self._run_s = 0.0
-
-    @property
-    def waiting(self) -> int:
-        return self.rows - self.next_row
-
-    def alive(self, now: float) -> bool:
-        return not self.done.done() and now < self.deadline
-
-    def take(self, rows: int) -> Part[PayloadT]:
-        part = Part(self.payload, self.next_row, self.next_row + rows)
-        self.next_row += rows
-        return part
-
-    def begin(self, now: float) -> None:
-        """Note that a run with a part of the job begins."""
-        if self._runs_under_way == 0:
-            self._under_way_since = now
-        self._runs_under_way += 1
-
-    def settle(self, part: Part[PayloadT], outcome: ResultT | Exception, now: float) -> None:
-        """Take in the outcome of a part, whose run has ended; the last one completes the job."""
-        self._runs_under_way -= 1
-        if self._runs_under_way == 0:
-            self._run_s += now - self._under_way_since
-        if self.done.done():
-            return
-        if isinstance(outcome, Exception):
-            self.done.set_exception(outcome)
-            return
-        self._results[part.start] = outcome
-        self._rows_done += part.rows
-        if self._rows_done == self.rows:
-            assert self.started is not None
-            in_order = [self._results[start] for start in sorted(self._results)]
-            waited_s = self.started - self.admitted
-            self.done.set_result(Delivery(in_order, waited_s, self._run_s, self.batch_rows))
-
-
 class _Queue:
     """The jobs with rows that wait for one backend."""
 
     def __init__(self) -> None:
-        self.jobs: deque[_Job[Any, Any]] = deque()
+        self.jobs: deque[Job[Any, Any]] = deque()
         self.rows = 0
         self.last_turn = 0
 
@@ -161,12 +63,18 @@ class Batcher:
         self._turn = 0
 
     async def submit(
-        self, backend: Backend[PayloadT, ResultT], payload: PayloadT, rows: int, deadline: float
+        self,
+        backend: Backend[PayloadT, ResultT],
+        payload: PayloadT,
+        rows: int,
+        deadline: float,
+        watcher: Watcher[ResultT] | None = None,
     ) -> Delivery[ResultT]:
         """Run the payload's rows and return their results in order.
 
-        ``deadline`` is a time of the event loop's clock. Raises ``QueueFull``, ``Unavailable`` when
-        draining, ``DeadlineExceeded``, or whatever fault the backend reports for these rows.
+        ``deadline`` is a time of the event loop's clock; a ``watcher`` is told on the way. Raises
+        ``QueueFull``, ``Unavailable`` when draining, ``DeadlineExceeded``, or whatever fault the backend
+        reports for these rows.
         Cancelling the caller drops the rows that have not been started.
         """
         assert rows > 0, "a job has at least one row"
@@ -181,9 +89,11 @@ class Batcher:
                 f"{queue.rows} rows are waiting for this model and at most {backend.queue_limit} may; "
                 f"{rows} more do not fit."
             )
-        job: _Job[PayloadT, ResultT] = _Job(payload, rows, deadline, loop)
+        job: Job[PayloadT, ResultT] = Job(payload, rows, deadline, loop, watcher)
         queue.jobs.append(job)
         self._count(backend, queue, rows)
+        if watcher is not None:
+            watcher.admitted()
         self._pump()
         try:
             async with asyncio.timeout_at(deadline):
@@ -208,7 +118,7 @@ class Batcher:
         queue.rows += change
         self._observer.waiting_changed(backend, queue.rows)
 
-    def _forget(self, backend: Backend[Any, Any], queue: _Queue, job: _Job[Any, Any]) -> None:
+    def _forget(self, backend: Backend[Any, Any], queue: _Queue, job: Job[Any, Any]) -> None:
         """Drop the rows of a job that was answered, failed, expired or abandoned before all were started."""
         if not job.done.cancel() and not job.done.cancelled():
             job.done.exception()  # marks it as seen: the caller may have been cancelled meanwhile
@@ -234,9 +144,7 @@ class Batcher:
                 return True
         return False
 
-    def _next_batch(
-        self, backend: Backend[Any, Any], queue: _Queue
-    ) -> list[tuple[_Job[Any, Any], Part[Any]]]:
+    def _next_batch(self, backend: Backend[Any, Any], queue: _Queue) -> list[tuple[Job[Any, Any], Part[Any]]]:
         """Take the rows of the next run off the queue, in fair shares."""
         now = asyncio.get_running_loop().time()
         idle_lanes = self._lanes - len(self._runs)
@@ -255,7 +163,7 @@ class Batcher:
             self._count(backend, queue, -sum(part.rows for _, part in batch))
         return batch
 
-    async def _run(self, backend: Backend[Any, Any], batch: list[tuple[_Job[Any, Any], Part[Any]]]) -> None:
+    async def _run(self, backend: Backend[Any, Any], batch: list[tuple[Job[Any, Any], Part[Any]]]) -> None:
         loop = asyncio.get_running_loop()
         try:
             rows = sum(part.rows for _, part in batch)
@@ -278,9 +186,7 @@ class Batcher:
             self._pump()
 
 
-async def _attempt(
-    backend: Backend[Any, Any], batch: list[tuple[_Job[Any, Any], Part[Any]]]
-) -> Sequence[Any]:
+async def _attempt(backend: Backend[Any, Any], batch: list[tuple[Job[Any, Any], Part[Any]]]) -> Sequence[Any]:
     """Run the batch; if the run fails, run each job's part alone, so that the fault stays with its owner."""
     try:
         outcomes = list(await backend.run([part for _, part in batch]))

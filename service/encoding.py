@@ -1,4 +1,4 @@
-"""Drawn arrays as files: PNG, JPEG, WebP, NPY, and the pictures that show many at once.
+"""Drawn arrays as files: PNG, JPEG, WebP, GIF, NPY, ZIP, and the pictures that show many at once.
 
 Images are uint8 ``[H, W, C]`` with 1, 3 or 4 channels.
 """
@@ -8,12 +8,15 @@ from __future__ import annotations
 import io
 import json
 import math
-from collections.abc import Mapping, Sequence
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, features
+from PIL import __version__ as pillow_version
 from PIL.PngImagePlugin import PngInfo
 
 RECIPE_KEY = "forger"
@@ -25,7 +28,12 @@ CONTENT_TYPES = {
     "webp": "image/webp",
     "npy": "application/x-npy",
     "json": "application/json",
+    "gif": "image/gif",
+    "zip": "application/zip",
 }
+
+ENCODER = f"pillow {pillow_version}, zlib {features.version('zlib')}"
+"""What packs the pixels: other versions may write other bytes for the same pixels."""
 
 _GRID_GAP = 2
 _GRID_LEVEL = 96
@@ -50,6 +58,41 @@ def encode_image(image_HWC: Pixels, file_format: str, quality: int, recipe: Mapp
         opaque.save(buffer, "JPEG", quality=quality)
     else:
         picture.save(buffer, "WEBP", quality=quality)
+    return buffer.getvalue()
+
+
+def encode_animation(images_NHWC: Pixels, file_format: str, quality: int, fps: int) -> bytes:
+    """Return the images as an endless animation: ``gif`` (256 colours an image) or ``webp``."""
+    first, *others = (_picture(image) for image in images_NHWC)
+    buffer = io.BytesIO()
+    if file_format == "gif":
+        # Time in a GIF runs in hundredths of a second, and viewers slow down what stays for only one.
+        shown_ms = _durations_ms(len(images_NHWC), fps, unit_ms=10, least_ms=20)
+        first.save(buffer, "GIF", save_all=True, append_images=others, duration=shown_ms, loop=0, disposal=1)
+    else:
+        shown_ms = _durations_ms(len(images_NHWC), fps, unit_ms=1, least_ms=1)
+        first.save(
+            buffer, "WEBP", save_all=True, append_images=others, duration=shown_ms, loop=0, quality=quality
+        )
+    return buffer.getvalue()
+
+
+def _durations_ms(count: int, fps: int, *, unit_ms: int, least_ms: int) -> list[int]:
+    """Return how long each image is shown, in whole units that add up to what ``fps`` asks for."""
+    ends = [round(number * 1000 / fps / unit_ms) * unit_ms for number in range(count + 1)]
+    return [max(least_ms, after - before) for before, after in pairwise(ends)]
+
+
+def encode_zip(files: Iterable[tuple[str, bytes]]) -> bytes:
+    """Return an archive of named files, the same bytes for the same files; images are packed already."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for name, content in files:
+            entry = zipfile.ZipInfo(name)
+            entry.external_attr = 0o644 << 16
+            if name.endswith(".jsonl"):
+                entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, content)
     return buffer.getvalue()
 
 

@@ -8,7 +8,7 @@ ForgerError
 │   ├── BodyTooLarge
 │   ├── UnsupportedMediaType
 │   ├── InvalidInput           JSON, with wrong values
-│   ├── UnknownRoute, UnknownModel, MethodNotAllowed, NotAcceptable
+│   ├── UnknownRoute, UnknownModel, MethodNotAllowed, NotAcceptable, StaleDigest
 ├── QueueFull, Unavailable     a request that is not served now
 ├── DeadlineExceeded, ClientLeft
 └── ModelOutputFault           the model answered with numbers that are none
@@ -97,6 +97,10 @@ class MethodNotAllowed(Refused):
 
 class NotAcceptable(Refused):
     """None of the media types in Accept can be made of this request."""
+
+
+class StaleDigest(Refused):
+    """A link names the digest of another model than the one that is served under its name."""
 
 
 class QueueFull(ForgerError):

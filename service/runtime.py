@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from service.batcher import Batcher
 from service.engine import Engine
-from service.generation import Studio
+from service.generation.studio import Studio
 from service.metrics import Metrics
 from service.models.repository import load_models
 from service.settings import Settings

@@ -26,7 +26,13 @@ async def answer(endpoint: Endpoint, request: Request) -> Response:
 
 
 def refuse(error: Exception, request: Request) -> Response:
-    """Return the problem response of an error; what is not of the domain is logged with its cause."""
+    """Return the problem response of an error, which is put on record."""
+    record(error, request)
+    return problem_response(error, request)
+
+
+def record(error: Exception, request: Request) -> None:
+    """Note the problem for the metrics; what is not of the domain is logged with its cause."""
     exchange = exchange_of(request)
     problem = problem_of(error)
     exchange.problem_slug = problem.slug
@@ -34,6 +40,3 @@ def refuse(error: Exception, request: Request) -> Response:
         logger.error("request %s failed unexpectedly", exchange.name, exc_info=error)
     elif problem.status >= 500:
         logger.warning("request %s: %s: %s", exchange.name, problem.slug, error)
-    return problem_response(
-        error, path=request.url.path, root_path=exchange.root_path, request_id=exchange.request_id
-    )

@@ -33,7 +33,7 @@ class Edge:
         """Take a way to the site: it is made after the middleware, and before the first request."""
         self._app = app
         self._site = site
-        self._routes = route_table(lambda: site().endpoints, generate=app)
+        self._routes = route_table(lambda: site().endpoints, drawing=app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request; everything that is none goes to ``app``."""

@@ -10,12 +10,9 @@ from dataclasses import dataclass
 
 from service.encoding import CONTENT_TYPES
 from service.errors import NotAcceptable
-from service.generation import Order
-
-JSON = CONTENT_TYPES["json"]
-NPY = CONTENT_TYPES["npy"]
-
-_PICTURES = ("png", "jpeg", "webp")
+from service.generation.order import Order
+from service.packaging.answer import JSON, ZIP
+from service.packaging.events import EVENT_STREAM
 
 
 @dataclass(frozen=True)
@@ -80,29 +77,35 @@ def choose(accept: str | None, offers: Sequence[str]) -> str | None:
 
 def offers_for(order: Order) -> list[str]:
     """Return the media types that an order can be answered with, JSON first."""
-    wanted = order.request.output_format
-    single = order.count == 1 or order.request.layout == "grid"
-    pictures = _PICTURES if order.model.is_image else ("png",)
-    offers = [JSON]
-    if single or not order.model.is_image:
-        offers += [CONTENT_TYPES[name] for name in pictures if wanted in (None, name)]
-    if wanted in (None, "npy"):
-        offers.append(NPY)
-    return offers
+    wanted = order.body.output_format
+    files: tuple[str, ...]
+    if not order.model.is_image:
+        files = ("png", "npy")
+    elif order.is_grid or order.count == 1:
+        files = ("png", "jpeg", "webp", "npy")
+    elif order.fps is not None:
+        files = ("gif", "webp", "npy")
+    else:
+        files = ("npy",)
+    fitting = [CONTENT_TYPES[name] for name in files if wanted in (None, name)]
+    return [JSON, *fitting, ZIP, EVENT_STREAM]
 
 
 def negotiate(accept: str | None, order: Order) -> str:
     """Return the media type of the answer; raises ``NotAcceptable`` saying what can be made instead."""
+    if accept is None:
+        return JSON
     offers = offers_for(order)
     chosen = choose(accept, offers)
     if chosen is not None:
         return chosen
     hint = ""
-    asked_for_picture = any(one.kind == "image" for one in parse_accept(accept or ""))
-    if asked_for_picture and order.model.is_image and order.count > 1 and order.request.layout == "list":
-        hint = f" One picture cannot hold {order.count} images unless layout is grid."
-    elif order.request.output_format is not None:
-        hint = f" output_format {order.request.output_format} rules the others out."
+    asked_for_picture = any(one.kind == "image" for one in parse_accept(accept))
+    if asked_for_picture and order.model.is_image and order.count > 1 and not order.is_grid:
+        what = "an animation is image/gif or image/webp" if order.fps else "there is no animation of these"
+        hint = f" One picture cannot hold {order.count} images unless layout is grid; {what}."
+    if order.body.output_format is not None:
+        hint += f" output_format {order.body.output_format} rules other formats out."
     raise NotAcceptable(
         f"Accept names nothing that this request can be answered with: {', '.join(offers)}.{hint}"
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
+from starlette.requests import Request
 from starlette.responses import Response
 
 from service.errors import (
@@ -21,11 +22,13 @@ from service.errors import (
     ModelOutputFault,
     NotAcceptable,
     QueueFull,
+    StaleDigest,
     Unavailable,
     UnknownModel,
     UnknownRoute,
     UnsupportedMediaType,
 )
+from service.http.exchange import exchange_of
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -69,8 +72,15 @@ PROBLEMS: dict[type[ForgerError], Problem] = {
         406,
         "not-acceptable",
         "That representation cannot be made",
-        "Ask for application/json, which always works, for image/png, image/jpeg or image/webp with one "
-        "image or layout grid, or for application/x-npy; output_format, when given, must agree.",
+        "Ask for application/json, application/zip or text/event-stream, which always work, for image/png, "
+        "image/jpeg or image/webp with one image or layout grid, for image/gif or image/webp of an "
+        "interpolation, or for application/x-npy; output_format, when given, must agree.",
+    ),
+    StaleDigest: Problem(
+        409,
+        "stale-digest",
+        "The model is not the one that the link was made for",
+        "The model has changed since; leave digest out, or name the version that has it.",
     ),
     BodyTooLarge: Problem(
         413,
@@ -140,28 +150,32 @@ def problem_of(error: Exception) -> Problem:
     return UNEXPECTED
 
 
-def problem_response(error: Exception, *, path: str, root_path: str, request_id: str) -> Response:
-    """Return the response that tells a client of the error; an unexpected error's own text stays inside.
-
-    ``path`` is the request's, and ``root_path`` the prefix under which clients know the service.
-    """
+def problem_document(error: Exception, request: Request) -> dict[str, Any]:
+    """Return what a client is told of the error; an unexpected error's own text stays inside."""
     problem = problem_of(error)
+    exchange = exchange_of(request)
     document: dict[str, Any] = {
-        "type": root_path + problem.type,
+        "type": exchange.root_path + problem.type,
         "title": problem.title,
         "status": problem.status,
         "detail": problem.help if problem is UNEXPECTED else str(error),
-        "instance": root_path + path,
-        "request_id": request_id,
+        "instance": exchange.root_path + request.url.path,
+        "request_id": exchange.request_id,
     }
-    headers = {}
     if isinstance(error, InvalidInput):
         document["errors"] = [fault.as_dict() for fault in error.faults]
+    return document
+
+
+def problem_response(error: Exception, request: Request) -> Response:
+    """Return the response that tells a client of the error."""
+    problem = problem_of(error)
+    headers = {"Cache-Control": "no-store"}
     if isinstance(error, MethodNotAllowed):
         headers["Allow"] = error.allow
     if problem.retry_after_s is not None:
         headers["Retry-After"] = str(problem.retry_after_s)
-    return Response(orjson.dumps(document), problem.status, headers, MEDIA_TYPE)
+    return Response(orjson.dumps(problem_document(error, request)), problem.status, headers, MEDIA_TYPE)
 
 
 def help_page(problem: Problem) -> str:

@@ -15,6 +15,8 @@ from service.http.body import check_media_type
 from service.http.endpoints import Endpoints
 
 GENERATE = "/generate"
+ARITHMETIC = "/arithmetic"
+INTERPOLATE = "/interpolate"
 
 Handler = Callable[[Endpoints, Request], Awaitable[Response]]
 
@@ -47,20 +49,25 @@ class _LabelledBody:
         await self._app(scope, receive, send)
 
 
-def route_table(endpoints: Callable[[], Endpoints], generate: ASGIApp) -> list[Route]:
-    """Return all routes; ``generate`` is the app behind ``POST /generate``."""
+def route_table(endpoints: Callable[[], Endpoints], drawing: ASGIApp) -> list[Route]:
+    """Return all routes; ``drawing`` is the app behind the POST routes."""
 
     def get(path: str, handler: Handler) -> Route:
         return Route(path, _Handled(endpoints, handler), methods=["GET"])
 
     return [
-        Route(GENERATE, _LabelledBody(generate), methods=["POST"]),
-        get("/", Endpoints.about),
-        get("/models", Endpoints.models),
-        get("/models/{name}", Endpoints.model),
-        get("/livez", Endpoints.livez),
-        get("/healthz", Endpoints.livez),
-        get("/readyz", Endpoints.readyz),
-        get("/metrics", Endpoints.metrics),
-        get("/problems/{slug}", Endpoints.problem),
+        *(
+            Route(path, _LabelledBody(drawing), methods=["POST"])
+            for path in (GENERATE, ARITHMETIC, INTERPOLATE)
+        ),
+        get("/images/{model}/{seed}/{index}.png", lambda site, request: site.images.image(request)),
+        get("/models", lambda site, request: site.catalogue.models(request)),
+        get("/models/{name}", lambda site, request: site.catalogue.model(request)),
+        get("/models/{name}/preview.png", lambda site, request: site.images.preview(request)),
+        get("/livez", lambda site, request: site.operation.livez(request)),
+        get("/healthz", lambda site, request: site.operation.livez(request)),
+        get("/readyz", lambda site, request: site.operation.readyz(request)),
+        get("/metrics", lambda site, request: site.operation.metrics(request)),
+        get("/", lambda site, request: site.guide.about(request)),
+        get("/problems/{slug}", lambda site, request: site.guide.problem(request)),
     ]

@@ -12,15 +12,15 @@ import onnx
 
 from contract.digests import canonical_json
 from contract.latents import graph_input, standard_normal
-from contract.layout import ModelDirectory, model_directories, parse_version
+from contract.layout import GENERATOR_FILE, PREVIEW_FILE, ModelDirectory, model_directories, parse_version
 from contract.manifest import METADATA_KEY, Canary, ImageOutput, Manifest
 from contract.pixels import image_batch_to_pixels
-from service.backend import ModelBackend, rows_per_request, rows_per_run
+from service.backend import ModelBackend, most_latents, rows_per_request, rows_per_run
 from service.engine import Engine, GraphNames, Session
 from service.errors import InvalidSettings, UnknownModel, UnusableModel
 from service.models.graph_audit import audit
-from service.models.verification import verified_generator, verified_manifest
-from service.schemas import describe
+from service.models.verification import verified_files, verified_manifest
+from service.requests.wording import describe
 from service.settings import Settings, default_model_name
 
 logger = logging.getLogger("forger.repository")
@@ -40,6 +40,13 @@ class ServedModel:
     bit_identical: bool
     padding: str
     max_rows: int
+    """The most images, or vectors, that a request may ask for by number or by latents."""
+    max_frames: int
+    """The most images, or vectors, of an interpolation."""
+    max_drawn: int
+    """The most rows of any request: memory and the queue hold no more."""
+    preview: bytes | None
+    """A PNG of what the model draws, if its directory has one."""
 
     @property
     def name(self) -> str:
@@ -55,6 +62,11 @@ class ServedModel:
     def is_image(self) -> bool:
         """Whether the model draws images, not vectors."""
         return isinstance(self.manifest.output, ImageOutput)
+
+    @property
+    def max_references(self) -> int:
+        """The most latents that the terms of a request may name."""
+        return most_latents(self.manifest.latent.dim)
 
 
 class Repository:
@@ -122,7 +134,8 @@ def load_model(
 ) -> ServedModel:
     """Verify, load and prove one model directory; raises ``UnusableModel`` saying what is wrong."""
     manifest, digest = verified_manifest(directory)
-    graph_bytes = verified_generator(directory, manifest)
+    files = verified_files(directory, manifest)
+    graph_bytes = files[GENERATOR_FILE]
     _audited(graph_bytes, manifest)
     names = GraphNames(manifest.graph.latent, manifest.graph.class_weights, manifest.graph.output)
     classes = None if manifest.classes is None else len(manifest.classes)
@@ -139,11 +152,19 @@ def load_model(
         pool=engine.pool,
         observe_inference=lambda seconds: observe_inference(manifest.name, manifest.version, seconds),
     )
-    wanted = settings.max_images if is_image else settings.max_vectors
-    max_rows = rows_per_request(manifest.output, manifest.latent.dim, wanted)
+    max_drawn = rows_per_request(manifest.output, manifest.latent.dim, backend.queue_limit)
     logger.info("model %s:%d on %s (%s)", manifest.name, manifest.version, session.provider, digest)
     return ServedModel(
-        manifest, digest, backend, session.provider, session.bit_identical, session.padding.name, max_rows
+        manifest=manifest,
+        digest=digest,
+        backend=backend,
+        provider=session.provider,
+        bit_identical=session.bit_identical,
+        padding=session.padding.name,
+        max_rows=min(settings.max_images if is_image else settings.max_vectors, max_drawn),
+        max_frames=min(settings.max_frames, max_drawn),
+        max_drawn=max_drawn,
+        preview=files.get(PREVIEW_FILE),
     )
 
 

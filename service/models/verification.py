@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contract.digests import sha256_digest
-from contract.layout import GENERATOR_FILE, ModelDirectory
+from contract.layout import ModelDirectory
 from contract.manifest import InvalidManifest, Manifest, read_manifest
 from service.errors import UnusableModel
 
@@ -25,12 +25,12 @@ def verified_manifest(directory: ModelDirectory) -> tuple[Manifest, str]:
     return manifest, digest
 
 
-def verified_generator(directory: ModelDirectory, manifest: Manifest) -> bytes:
-    """Compare every file with its entry, and return the generator's bytes: these, and no others, are loaded.
+def verified_files(directory: ModelDirectory, manifest: Manifest) -> dict[str, bytes]:
+    """Compare every file with its entry, and return their bytes: these, and no others, are used.
 
     Raises ``UnusableModel`` naming the file at fault.
     """
-    generator = b""
+    contents = {}
     for name, entry in manifest.files.items():
         path = directory.path / name
         if not path.is_file() or path.stat().st_size != entry.bytes:
@@ -38,6 +38,5 @@ def verified_generator(directory: ModelDirectory, manifest: Manifest) -> bytes:
         content = path.read_bytes()
         if sha256_digest(content) != entry.sha256:
             raise UnusableModel(f"{name} has not the digest that the manifest states")
-        if name == GENERATOR_FILE:
-            generator = content
-    return generator
+        contents[name] = content
+    return contents

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from service.batcher import Part
+from service.jobs import Part
 
 
 class Crash(Exception):

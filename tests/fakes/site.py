@@ -17,18 +17,22 @@ from service.http.answering import answer
 from service.http.cors import CrossOrigin
 from service.http.edge import Edge, Site
 from service.http.endpoints import Endpoints
+from service.http.routes import ARITHMETIC, GENERATE, INTERPOLATE
 from service.runtime import Runtime
 from service.settings import load_settings
 
 
-class _Generate:
-    """What BentoML is otherwise: the app behind ``POST /generate``."""
+class _Drawing:
+    """What BentoML is otherwise: the app behind the POST routes."""
 
     def __init__(self, endpoints: Endpoints) -> None:
-        self._endpoints = endpoints
+        drawing = endpoints.drawing
+        self._by_path = {
+            GENERATE: drawing.generate, ARITHMETIC: drawing.arithmetic, INTERPOLATE: drawing.interpolate,
+        }  # fmt: skip
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        response = await answer(self._endpoints.generate, Request(scope, receive))
+        response = await answer(self._by_path[scope["path"]], Request(scope, receive))
         await response(scope, receive, send)
 
 
@@ -41,7 +45,7 @@ class LocalService:
         self.endpoints = Endpoints(runtime)
         settings = runtime.settings
         site = Site(self.endpoints, runtime.metrics, CrossOrigin(settings.cors_origins), settings.root_path)
-        self.edge = Edge(_Generate(self.endpoints), lambda: site)
+        self.edge = Edge(_Drawing(self.endpoints), lambda: site)
 
     async def _request(self, method: str, path: str, options: dict[str, Any]) -> httpx.Response:
         transport = httpx.ASGITransport(self.edge)
@@ -61,8 +65,12 @@ class LocalService:
 
     def generate(self, body: object = None, **headers: str) -> httpx.Response:
         """POST a JSON body to /generate; keyword arguments are headers, ``accept`` for ``Accept``."""
+        return self.post(GENERATE, body, **headers)
+
+    def post(self, path: str, body: object = None, **headers: str) -> httpx.Response:
+        """POST a JSON body; keyword arguments are headers."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return self.request("POST", "/generate", json={} if body is None else body, headers=named)
+        return self.request("POST", path, json={} if body is None else body, headers=named)
 
 
 @contextmanager

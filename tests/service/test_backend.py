@@ -11,8 +11,8 @@ import pytest
 from contract.manifest import ImageOutput, VectorOutput
 from contract.pixels import to_pixels
 from service.backend import ModelBackend, Rows, rows_per_request, rows_per_run
-from service.batcher import Part
 from service.errors import ModelOutputFault
+from service.jobs import Part
 
 VECTOR = VectorOutput(size=2)
 IMAGE = ImageOutput(height=1, width=2, channels=1)

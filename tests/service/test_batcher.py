@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.batcher import Batcher, Delivery, Part
+from service.batcher import Batcher
 from service.errors import DeadlineExceeded, QueueFull, Unavailable
 from service.fair_shares import fair_shares
+from service.jobs import Delivery, Part
 from tests.fakes.backends import Crash, Load, RecordingBackend, RecordingObserver, Spoilt
 from tests.fakes.virtual_time import run_virtually
 

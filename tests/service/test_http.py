@@ -14,7 +14,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from contract.manifest import read_manifest
-from service.http.endpoints import Endpoints
+from service.http.drawing import DrawingEndpoints
 from tests.fakes.site import LocalService, local_service
 
 SCOPE: dict[str, Any] = {
@@ -89,9 +89,7 @@ def test_generate_answers_post_only(service: LocalService) -> None:
         assert response.headers["allow"] == "POST"
 
 
-@pytest.mark.parametrize(
-    "path", ["/nope", "/openapi.json", "/docs", "/schema.json", "/models/", "/arithmetic"]
-)
+@pytest.mark.parametrize("path", ["/nope", "/openapi.yaml", "/schema.json", "/models/", "/images/mnist/1"])
 def test_unknown_paths_are_404(service: LocalService, path: str) -> None:
     response = service.get(path)
     assert response.status_code == 404
@@ -269,10 +267,10 @@ def test_a_request_is_counted_before_its_last_byte_leaves(small: LocalService) -
 def test_an_unexpected_error_is_a_bare_500_that_the_log_explains(
     service: LocalService, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def explode(self: Endpoints, request: object, deadline: float) -> None:
+    async def explode(*_: object) -> None:
         raise RuntimeError("secret at /etc/path")
 
-    monkeypatch.setattr(Endpoints, "_generate", explode)
+    monkeypatch.setattr(DrawingEndpoints, "_carry_out", explode)
     response = service.generate({}, x_request_id="find-me")
     assert response.status_code == 500
     assert response.json()["type"] == "/problems/unexpected"

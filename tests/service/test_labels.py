@@ -8,8 +8,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.labels import read_labels, weights_matrix
-from service.latent_refs import Origin
+from service.generation.labels import read_labels, weights_matrix
+from service.generation.latent_refs import Origin
 
 CLASSES = ("a", "b", "2", "random", "e")
 HERE = [Origin(seed=1, index=0)]

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from service.http import endpoints as endpoints_module
+from service.http import drawing
 from tests.fakes.site import LocalService, local_service
 
-READING = ("parse_json", "read_request", "place_order")
+READING = ("parse_json", "read", "place")
 
 
 @pytest.fixture
@@ -23,17 +23,17 @@ def places(service: LocalService, monkeypatch: pytest.MonkeyPatch) -> dict[str, 
     loop_thread = service.run(_this_thread())
     seen: dict[str, bool] = {}
 
-    def watched(name: str) -> Any:
-        inner = getattr(endpoints_module, name)
-
+    def watched(name: str, inner: Any) -> Any:
         def step(*args: Any) -> Any:
             seen[name] = threading.get_ident() == loop_thread
             return inner(*args)
 
         return step
 
-    for name in READING:
-        monkeypatch.setattr(endpoints_module, name, watched(name))
+    case = drawing._SAMPLING
+    steps = drawing.UseCase(watched("read", case.read), watched("place", case.place))
+    monkeypatch.setattr(drawing, "_SAMPLING", steps)
+    monkeypatch.setattr(drawing, "parse_json", watched("parse_json", drawing.parse_json))
     return seen
 
 
@@ -65,7 +65,7 @@ def test_a_small_request_for_many_rows_is_read_on_the_spot_and_placed_elsewhere(
     service: LocalService, places: dict[str, bool]
 ) -> None:
     assert service.generate({"model": "vector", "n": 2000}, accept="application/x-npy").status_code == 200
-    assert places == {"parse_json": True, "read_request": True, "place_order": False}
+    assert places == {"parse_json": True, "read": True, "place": False}
 
 
 def test_too_long_a_list_is_refused_before_its_entries_are_looked_at(
@@ -77,7 +77,7 @@ def test_too_long_a_list_is_refused_before_its_entries_are_looked_at(
     [fault] = response.json()["errors"]
     assert fault["pointer"] == "#/latents"
     assert "1 to 65536 (vectors a request), not 65537" in fault["detail"]
-    assert "place_order" not in places
+    assert "place" not in places
 
 
 @pytest.fixture

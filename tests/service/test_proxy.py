@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from service.errors import InvalidSettings
-from service.http.endpoints import Endpoints
+from service.http.drawing import DrawingEndpoints
 from service.settings import load_settings
 from tests.fakes.site import LocalService, local_service
 
@@ -61,10 +61,10 @@ def logged(
 ) -> Iterator[pytest.LogCaptureFixture]:
     """The log, while every request fails unexpectedly."""
 
-    async def explode(self: Endpoints, request: object, deadline: float) -> None:
+    async def explode(*_: object) -> None:
         raise RuntimeError
 
-    monkeypatch.setattr(Endpoints, "_generate", explode)
+    monkeypatch.setattr(DrawingEndpoints, "_carry_out", explode)
     return caplog
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from service.packaging import _MOST_RECIPES
+from service.packaging.facts import MOST_RECIPES
 from tests.fakes.site import LocalService
 
 
@@ -42,12 +42,12 @@ def test_a_grid_of_one_class_is_a_series_and_one_of_several_is_a_list(service: L
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("count", [_MOST_RECIPES, _MOST_RECIPES + 1])
+@pytest.mark.parametrize("count", [MOST_RECIPES, MOST_RECIPES + 1])
 def test_other_pictures_tell_every_image_up_to_a_number(service: LocalService, count: int) -> None:
     written = recipe(service, {"model": "vector", "latents": [{"seed": seed} for seed in range(count)]})
     assert written["n"] == count
     assert "seed" not in written
-    if count <= _MOST_RECIPES:
+    if count <= MOST_RECIPES:
         assert [image["seed"] for image in written["images"]] == [*range(count)]
     else:
         assert "images" not in written

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from contract.latents import random_class
 from service.errors import InvalidInput
-from service.latent_refs import Origin
-from service.schemas import describe, pointer
+from service.generation.latent_refs import Origin
+from service.requests.wording import Location, describe, dotted, pointer
 
 RANDOM = "random"
 BALANCED = "balanced"
@@ -24,6 +24,8 @@ BALANCED = "balanced"
 _CLASSES_SHOWN = 20
 # Sums this close to 1 are 1 in float32, in which the graph counts.
 _SUM_TOLERANCE = 2.0**-24
+# A class with less than this share of a blend is what rounding leaves where weights cancel one another.
+_LEAST_BLEND = 1e-12
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,45 @@ def weights_matrix(labels: Sequence[Label], classes: int) -> NDArray[np.float32]
     return weights_NK
 
 
+def blended(labels: Sequence[Label], weights: Sequence[float]) -> Label | None:
+    """Return the label of Σ w_k · label_k, clipped at 0 and renormalised; None if nothing is left."""
+    shares: dict[int, list[float]] = {}
+    for label, factor in zip(labels, weights, strict=True):
+        for index, weight in label.weights.items():
+            shares.setdefault(index, []).append(factor * weight)
+    # Summed exactly, so that no order of the terms differs from another, and what cancels is 0.
+    totals = {index: math.fsum(shares[index]) for index in sorted(shares)}
+    size = math.fsum(abs(part) for parts in shares.values() for part in parts)
+    left = {index: total for index, total in totals.items() if total > _LEAST_BLEND * size}
+    return Label(_normalized(left)) if left else None
+
+
+def between(first: Label, second: Label, t: float) -> Label:
+    """Return the label a share ``t`` of the way from one to another; the ends are met exactly."""
+    if t == 0.0 or first == second:
+        return first
+    mixed = blended((first, second), (1.0 - t, t))
+    assert mixed is not None, "weights between weights are above 0"
+    return mixed
+
+
+def refuse_label(value: object, place: Location) -> None:
+    """Raise ``InvalidInput`` for a label, given to a model that has no classes."""
+    if value is not None:
+        raise _fault(place, "this model has no classes; leave class_label out")
+
+
+def read_label(value: Any, origin: Origin, classes: Sequence[str], place: Location) -> Label:  # noqa: ANN401 - a JSON value
+    """Return the label that one value means for the image of one origin; raises ``InvalidInput``.
+
+    None means the seed's own random class.
+    """
+    reader = _Reader(classes)
+    if value is None:
+        return reader.by_default([origin], place)[0]
+    return reader.read(value, [origin], place)[0]
+
+
 def read_labels(
     class_label: Any,  # noqa: ANN401 - a JSON value
     origins: Sequence[Origin],
@@ -58,10 +99,7 @@ def read_labels(
     these with one entry for each image, or None. Raises ``InvalidInput``.
     """
     if classes is None:
-        if class_label is not None:
-            raise InvalidInput.at(
-                "/class_label", "class_label: this model has no classes; leave class_label out"
-            )
+        refuse_label(class_label, ("class_label",))
         return None
     reader = _Reader(classes)
     if isinstance(class_label, list):
@@ -76,7 +114,7 @@ def read_labels(
             for place, (entry, origin) in enumerate(zip(class_label, origins, strict=True))
         ]
     if class_label is None:
-        return reader.by_default(origins)
+        return reader.by_default(origins, ("class_label",))
     return reader.read(class_label, origins, ("class_label",))
 
 
@@ -87,7 +125,7 @@ class _Reader:
         self._classes = classes
         self._by_name = {name: index for index, name in enumerate(classes)}
 
-    def read(self, value: Any, origins: Sequence[Origin], place: tuple[int | str, ...]) -> list[Label]:  # noqa: ANN401 - a JSON value
+    def read(self, value: Any, origins: Sequence[Origin], place: Location) -> list[Label]:  # noqa: ANN401 - a JSON value
         """Return what one value means for each of the images."""
         if isinstance(value, str) and value not in self._by_name:
             if value == RANDOM:
@@ -97,17 +135,17 @@ class _Reader:
         label = self._fixed(value, place)
         return [label] * len(origins)
 
-    def by_default(self, origins: Sequence[Origin]) -> list[Label]:
+    def by_default(self, origins: Sequence[Origin], place: Location) -> list[Label]:
         """Return the labels of a request that states none: each image's random class."""
         if any(origin.seed is None for origin in origins):
             raise _fault(
-                ("class_label",),
+                place,
                 "this model has classes and a latent without a seed draws none, so a class_label is needed; "
                 f"{self._allowed(keywords=False)}",
             )
-        return self._random(origins, ("class_label",))
+        return self._random(origins, place)
 
-    def _fixed(self, value: Any, place: tuple[int | str, ...]) -> Label:  # noqa: ANN401 - a JSON value
+    def _fixed(self, value: Any, place: Location) -> Label:  # noqa: ANN401 - a JSON value
         if isinstance(value, str) and value in self._by_name:
             return Label({self._by_name[value]: 1.0})
         if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(self._classes):
@@ -116,7 +154,7 @@ class _Reader:
             return Label(self._weights(value, place))
         raise _fault(place, f"{describe(value)} is no class; {self._allowed()}")
 
-    def _weights(self, value: dict[str, Any], place: tuple[int | str, ...]) -> dict[int, float]:
+    def _weights(self, value: dict[str, Any], place: Location) -> dict[int, float]:
         weights: dict[int, float] = {}
         for key, weight in value.items():
             here = (*place, key)
@@ -132,14 +170,14 @@ class _Reader:
             raise _fault(place, "the weights must name at least one class with a weight above 0")
         return _normalized(weights)
 
-    def _key(self, key: str, place: tuple[int | str, ...]) -> int:
+    def _key(self, key: str, place: Location) -> int:
         if key in self._by_name:
             return self._by_name[key]
         if key.isascii() and key.isdecimal() and len(key) <= 9 and int(key) < len(self._classes):
             return int(key)
         raise _fault(place, f"{describe(key)} is no class; {self._allowed(keywords=False)}")
 
-    def _random(self, origins: Sequence[Origin], place: tuple[int | str, ...]) -> list[Label]:
+    def _random(self, origins: Sequence[Origin], place: Location) -> list[Label]:
         self._need_origins(origins, place, "random draws the class from an image's seed")
         drawn = random_class(
             [origin.seed or 0 for origin in origins],
@@ -148,15 +186,13 @@ class _Reader:
         )
         return [Label({int(index): 1.0}) for index in drawn]
 
-    def _balanced(self, origins: Sequence[Origin], place: tuple[int | str, ...]) -> list[Label]:
+    def _balanced(self, origins: Sequence[Origin], place: Location) -> list[Label]:
         self._need_origins(origins, place, "balanced takes the class from an image's index")
         return [Label({(origin.index or 0) % len(self._classes): 1.0}) for origin in origins]
 
-    def _need_origins(self, origins: Sequence[Origin], place: tuple[int | str, ...], why: str) -> None:
+    def _need_origins(self, origins: Sequence[Origin], place: Location, why: str) -> None:
         if any(origin.seed is None for origin in origins):
-            raise _fault(
-                place, f"{why}, and not all of these latents have one; {self._allowed(keywords=False)}"
-            )
+            raise _fault(place, f"{why}, and not every image here has one; {self._allowed(keywords=False)}")
 
     def _allowed(self, *, keywords: bool = True) -> str:
         shown = ", ".join(self._classes[:_CLASSES_SHOWN])
@@ -181,5 +217,5 @@ def _normalized(weights: dict[int, float]) -> dict[int, float]:
     return felt if len(felt) > 1 else dict.fromkeys(felt, 1.0)
 
 
-def _fault(place: tuple[int | str, ...], sentence: str) -> InvalidInput:
-    return InvalidInput.at(pointer(place), f"{place[0]}: {sentence}")
+def _fault(place: Location, sentence: str) -> InvalidInput:
+    return InvalidInput.at(pointer(place), f"{dotted(place)}: {sentence}")

@@ -1,0 +1,158 @@
+"""The POST endpoints: read a body, negotiate the answer, draw, and hand it over whole or as it comes."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from service.errors import ClientLeft, DeadlineExceeded, InputFault, InvalidInput, Unavailable
+from service.generation.arithmetic import place_arithmetic, read_arithmetic
+from service.generation.interpolation import place_interpolate, read_interpolate
+from service.generation.order import Drawing, Order
+from service.generation.sampling import place_generate, read_generate
+from service.http.body import parse_json, read_body
+from service.http.departure import unless_client_leaves
+from service.http.event_stream import EventStream
+from service.http.negotiation import negotiate
+from service.models.repository import Repository
+from service.packaging.answer import Package, package
+from service.packaging.events import EVENT_STREAM
+from service.packaging.facts import Facts
+from service.requests.bodies import Body, GenerateRequest
+from service.runtime import Runtime
+
+ReturnT = TypeVar("ReturnT")
+
+# What is read on the event loop itself takes well under a millisecond.
+_LIGHT_BODY_BYTES = 32 * 1024
+_LIGHT_ROWS = 256
+
+
+@dataclass(frozen=True)
+class UseCase:
+    """How a route's document becomes a body, and a body an order; both raise ``InvalidInput``."""
+
+    read: Callable[[object, Repository], Any]
+    place: Callable[[Any, Repository], Order]
+
+
+_SAMPLING = UseCase(read_generate, place_generate)
+_ARITHMETIC = UseCase(read_arithmetic, place_arithmetic)
+_INTERPOLATION = UseCase(read_interpolate, place_interpolate)
+
+
+class DrawingEndpoints:
+    """Every endpoint that draws what a body asks for."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    async def generate(self, request: Request) -> Response:
+        """``POST /generate``."""
+        return await self._answer(request, _SAMPLING)
+
+    async def arithmetic(self, request: Request) -> Response:
+        """``POST /arithmetic``."""
+        return await self._answer(request, _ARITHMETIC)
+
+    async def interpolate(self, request: Request) -> Response:
+        """``POST /interpolate``."""
+        return await self._answer(request, _INTERPOLATION)
+
+    async def _answer(self, request: Request, case: UseCase) -> Response:
+        async def work(deadline: float) -> Response:
+            body = await _read(request, self._runtime.settings.max_body_bytes)
+            return await unless_client_leaves(request.receive, self._carry_out(request, case, body, deadline))
+
+        return await within_deadline(request, self._runtime, work)
+
+    async def _carry_out(self, request: Request, case: UseCase, body: bytes, deadline: float) -> Response:
+        order = await self._understand(body, case)
+        media_type = negotiate(request.headers.get("accept"), order)
+        if media_type == EVENT_STREAM:
+            return await self._stream(request, order, deadline)
+        drawing, packed = await draw(self._runtime, order, media_type, deadline)
+        return Response(
+            packed.body,
+            headers={**packed.headers, "Server-Timing": stages(drawing, packed), "Vary": "Accept"},
+            media_type=media_type,
+        )
+
+    async def _stream(self, request: Request, order: Order, deadline: float) -> Response:
+        runtime = self._runtime
+        showing = await runtime.studio.begin(order, deadline)
+        counter = runtime.metrics.images.labels(order.model.name, str(order.model.version))
+        headers = Facts(order, showing.latents).headers()
+        return EventStream(request, showing, runtime.studio, headers, counter.inc)
+
+    async def _understand(self, body: bytes, case: UseCase) -> Order:
+        """Return the order in a body. The loop is left to others while a large one is read."""
+        repository, studio = self._runtime.repository, self._runtime.studio
+
+        def read() -> Body:
+            return case.read(parse_json(body), repository)  # type: ignore[no-any-return]
+
+        light = len(body) <= _LIGHT_BODY_BYTES
+        asked = read() if light else await studio.off_loop(read)
+        if light and isinstance(asked, GenerateRequest) and (asked.n or 1) <= _LIGHT_ROWS:
+            return case.place(asked, repository)
+        return await studio.off_loop(case.place, asked, repository)
+
+
+async def draw(runtime: Runtime, order: Order, media_type: str, deadline: float) -> tuple[Drawing, Package]:
+    """Draw an order and pack it; both are counted in the metrics."""
+    drawing = await runtime.studio.draw(order, deadline)
+    packed = await runtime.studio.work_on(order, package, drawing, media_type)
+    runtime.metrics.encode_seconds.labels(media_type).observe(packed.encode_s)
+    runtime.metrics.images.labels(order.model.name, str(order.model.version)).inc(order.count)
+    return drawing, packed
+
+
+def stages(drawing: Drawing, packed: Package) -> str:
+    """Return the value of Server-Timing."""
+    taken_s = {"queue": drawing.queue_s, "inference": drawing.inference_s, "encode": packed.encode_s}
+    return ", ".join(f"{stage};dur={taken * 1000:.3f}" for stage, taken in taken_s.items())
+
+
+async def within_deadline(
+    request: Request, runtime: Runtime, work: Callable[[float], Awaitable[ReturnT]]
+) -> ReturnT:
+    """Return what ``work`` returns, given the time of the loop's clock at which the request's ends.
+
+    Raises ``Unavailable`` while the service stops, ``InvalidInput`` for a wrong X-Timeout-Ms, and
+    ``DeadlineExceeded``.
+    """
+    deadline = _deadline(request, runtime.settings.deadline_ms)
+    if runtime.draining:
+        raise Unavailable("The service is stopping and takes no more work.")
+    try:
+        async with asyncio.timeout_at(deadline):
+            return await work(deadline)
+    except TimeoutError:
+        raise DeadlineExceeded("The deadline passed before the answer was ready.") from None
+
+
+def _deadline(request: Request, longest_ms: int) -> float:
+    given = request.headers.get("x-timeout-ms")
+    if given is None:
+        milliseconds = longest_ms
+    elif re.fullmatch(r"[0-9]{1,9}", given) and 1 <= int(given) <= longest_ms:
+        milliseconds = int(given)
+    else:
+        sentence = f"X-Timeout-Ms must be a whole number of milliseconds from 1 to {longest_ms}"
+        raise InvalidInput([InputFault("X-Timeout-Ms", sentence, kind="header")])
+    return asyncio.get_running_loop().time() + milliseconds / 1000
+
+
+async def _read(request: Request, limit: int) -> bytes:
+    """Return the request's body; raises ``BodyTooLarge`` or ``ClientLeft``."""
+    try:
+        return await read_body(request.stream(), request.headers.get("content-length"), limit)
+    except ClientDisconnect:
+        raise ClientLeft("The client closed the connection before its body was complete.") from None

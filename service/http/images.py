@@ -1,0 +1,154 @@
+"""Images by their address: permalinks and previews, which caches may keep.
+
+Source: RFC 9110, 8.8 and 13 (validators and conditional requests), and RFC 9111 (caching).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from contract.digests import canonical_json, sha256_digest
+from contract.latents import MAX_SEED, RNG
+from service.encoding import CONTENT_TYPES, ENCODER
+from service.errors import InputFault, InvalidInput, StaleDigest
+from service.generation.order import Order
+from service.generation.sampling import place_generate
+from service.http.departure import unless_client_leaves
+from service.http.drawing import draw, stages, within_deadline
+from service.http.query import named_model, parameters, wrong_parameter
+from service.models.repository import ServedModel
+from service.packaging.facts import Facts
+from service.requests.bodies import GenerateRequest
+from service.requests.reading import read_body_as
+from service.runtime import Runtime
+
+PNG = CONTENT_TYPES["png"]
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_NUMBER = re.compile(r"[0-9]{1,16}")
+_TRUNCATION = re.compile(r"(?P<mode>[a-z]{1,20}):(?P<value>[0-9]{1,20}(\.[0-9]{1,20})?)")
+_ETAG = re.compile(r'(?:W/)?("[^"]*")')
+_IMMUTABLE = "public, max-age=31536000, immutable"
+# A cache may keep the image, and must ask each time whether the model is still the same.
+_REVALIDATE = "public, no-cache"
+_PREVIEW_IMAGES = 64
+
+
+class ImageEndpoints:
+    """PNG files that have an address."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    async def image(self, request: Request) -> Response:
+        """``GET /images/{model}/{seed}/{index}.png``."""
+        given = parameters(request, ("class", "truncation", "digest"))
+        asked = _asked(request.path_params, given)
+        model = self._runtime.repository.resolve(request.path_params["model"])
+        if not model.is_image:
+            raise wrong_parameter("model", f"model: {model.name} draws vectors, which have no such image")
+        control = _cache_control(given.get("digest"), model)
+        return await self._drawn(request, asked, control)
+
+    async def preview(self, request: Request) -> Response:
+        """``GET /models/{name}/preview.png``: what the model draws, at a glance."""
+        given = parameters(request, ("version", "digest"))
+        model = self._runtime.repository.resolve(named_model(request.path_params["name"], given))
+        control = _cache_control(given.get("digest"), model)
+        if model.preview is None:
+            return await self._drawn(request, _sheet(model), control)
+        headers = {"ETag": f'"{sha256_digest(model.preview)}"', "Cache-Control": control}
+        if _is_known(request, headers["ETag"]):
+            return Response(status_code=304, headers=headers)
+        return Response(model.preview, headers=headers, media_type=PNG)
+
+    async def _drawn(self, request: Request, asked: dict[str, Any], control: str) -> Response:
+        """Return what is asked for as a PNG, or 304 if the client has it: that takes no drawing."""
+        try:
+            order = place_generate(read_body_as(GenerateRequest, asked), self._runtime.repository)
+        except InvalidInput as error:
+            raise _of_parameters(error) from error
+        headers = {"ETag": _etag(order), "Cache-Control": control}
+        if _is_known(request, headers["ETag"]):
+            return Response(status_code=304, headers=headers)
+
+        async def work(deadline: float) -> Response:
+            drawing, packed = await unless_client_leaves(
+                request.receive, draw(self._runtime, order, PNG, deadline)
+            )
+            timed = {**packed.headers, **headers, "Server-Timing": stages(drawing, packed)}
+            return Response(packed.body, headers=timed, media_type=PNG)
+
+        return await within_deadline(request, self._runtime, work)
+
+
+def _asked(path: dict[str, str], given: dict[str, str]) -> dict[str, Any]:
+    """Return the body of ``POST /generate`` that means the same as a permalink."""
+    asked: dict[str, Any] = {"model": path["model"]}
+    for name in ("seed", "index"):
+        if not _NUMBER.fullmatch(path[name]):
+            raise wrong_parameter(name, f"{name}: must be a whole number from 0 to {MAX_SEED}")
+        asked[name] = int(path[name])
+    if "class" in given:
+        asked["class_label"] = given["class"]
+    if "truncation" in given:
+        spelled = _TRUNCATION.fullmatch(given["truncation"])
+        if spelled is None:
+            raise wrong_parameter(
+                "truncation",
+                "truncation: must be threshold:T with T in (0, 5], or scale:S with S from 0 to 2",
+            )
+        asked["truncation"] = {"mode": spelled["mode"], "value": float(spelled["value"])}
+    return asked
+
+
+def _sheet(model: ServedModel) -> dict[str, Any]:
+    """Return the body of ``POST /generate`` that draws a preview of a model that came without one."""
+    asked: dict[str, Any] = {"model": f"{model.name}:{model.version}", "seed": 0, "index": 0}
+    if not model.is_image:
+        return asked | {"n": model.max_rows, "output_format": "png"}
+    labels = {} if model.manifest.classes is None else {"class_label": "balanced"}
+    return asked | {"n": min(_PREVIEW_IMAGES, model.max_rows), "layout": "grid"} | labels
+
+
+def _cache_control(digest: str | None, model: ServedModel) -> str:
+    """Return how long the answer may be kept: for ever if the link names the model's digest."""
+    if digest is None:
+        return _REVALIDATE
+    if not _DIGEST.fullmatch(digest):
+        raise wrong_parameter("digest", "digest: must be sha256: and 64 hexadecimal digits, in lower case")
+    if digest != model.digest:
+        raise StaleDigest(
+            f"{model.name}:{model.version} has the digest {model.digest}, not the one in the link."
+        )
+    return _IMMUTABLE
+
+
+def _etag(order: Order) -> str:
+    """Return a strong validator: it changes with whatever could change a byte of the file."""
+    facts = Facts(order, None)
+    recipe = facts.recipe_of_all(order.body.layout) if order.count > 1 else facts.recipe(0)
+    source = {"recipe": recipe, "rng": RNG, "encoder": ENCODER, "provider": order.model.provider}
+    return f'"{sha256_digest(canonical_json(source))}"'
+
+
+def _is_known(request: Request, etag: str) -> bool:
+    """Tell whether the client's copy is the current one (RFC 9110, 13.1.2)."""
+    condition = ", ".join(request.headers.getlist("if-none-match")).strip()
+    return condition == "*" or etag in _ETAG.findall(condition)
+
+
+def _of_parameters(error: InvalidInput) -> InvalidInput:
+    """Return the error with its faults at the link's parameters instead of a body's fields."""
+    names = {"class_label": "class"}
+    faults = []
+    for fault in error.faults:
+        field, _, sentence = fault.detail.partition(": ")
+        top = fault.where.removeprefix("#/").partition("/")[0]
+        name = names.get(top, top)
+        faults.append(InputFault(name, f"{name}: {sentence}" if sentence else field, kind="parameter"))
+    return InvalidInput(faults)

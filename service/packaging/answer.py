@@ -1,0 +1,87 @@
+"""A drawing in the media type that was negotiated."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from contract.latents import RNG
+from service.encoding import CONTENT_TYPES, encode_zip
+from service.generation.order import Drawing
+from service.models.repository import ServedModel
+from service.packaging.sheet import Item, Sheet
+
+JSON = CONTENT_TYPES["json"]
+NPY = CONTENT_TYPES["npy"]
+ZIP = CONTENT_TYPES["zip"]
+
+_SUFFIXES = {content_type: name for name, content_type in CONTENT_TYPES.items()}
+
+
+@dataclass(frozen=True)
+class Package:
+    """The bytes of an answer, its media type, and the headers that state its facts."""
+
+    body: bytes
+    media_type: str
+    headers: dict[str, str]
+    encode_s: float
+
+
+def package(drawing: Drawing, media_type: str) -> Package:
+    """Return the answer in the media type that was negotiated."""
+    begun = time.perf_counter()
+    sheet = Sheet(drawing.order, drawing.latents)
+    drawn = drawing.pixels_or_values
+    if media_type == JSON:
+        data = [item.document() for item in sheet.items(drawn)]
+        encode_s = time.perf_counter() - begun
+        document = {**envelope(drawing.order.model), "data": data, "timings": timings(drawing, encode_s)}
+        return Package(as_json(document), media_type, {}, encode_s)
+    if media_type == NPY:
+        body = sheet.array_file(drawn)
+    elif media_type == ZIP:
+        body = encode_zip(_files(sheet.items(drawn)))
+    else:
+        body = sheet.single(drawn, _SUFFIXES[media_type])
+    return Package(body, media_type, sheet.facts.headers(), time.perf_counter() - begun)
+
+
+def envelope(model: ServedModel) -> dict[str, Any]:
+    """Return what an answer says beside its data: a new id, the time, the model."""
+    return {
+        "id": f"gen_{secrets.token_hex(12)}",
+        "created": int(time.time()),
+        "model": model.name,
+        "version": model.version,
+        "model_digest": model.digest,
+        "rng": RNG,
+    }
+
+
+def timings(drawing: Drawing, encode_s: float) -> dict[str, float | int]:
+    """Return how long each stage took, in milliseconds, and how large the largest batch was."""
+    return {
+        "queue_ms": round(drawing.queue_s * 1000, 3),
+        "inference_ms": round(drawing.inference_s * 1000, 3),
+        "encode_ms": round(encode_s * 1000, 3),
+        "batch_rows": drawing.batch_rows,
+    }
+
+
+def as_json(document: object) -> bytes:
+    """Return a document, which may hold arrays, as JSON on one line."""
+    return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def _files(items: Sequence[Item]) -> Iterator[tuple[str, bytes]]:
+    """Yield the files of an archive: one an item, and a line an item in ``manifest.jsonl``."""
+    for number, item in enumerate(items):
+        if item.content is not None:
+            yield f"{number:06d}.{_SUFFIXES[item.facts['content_type']]}", item.content
+    yield "manifest.jsonl", b"".join(as_json(item.facts) + b"\n" for item in items)
