@@ -17,6 +17,7 @@ from service.encoding import CONTENT_TYPES, ENCODER
 from service.errors import InputFault, InvalidInput, StaleDigest
 from service.generation.order import Order
 from service.generation.sampling import place_generate
+from service.http.conditional import is_known
 from service.http.departure import unless_client_leaves
 from service.http.drawing import draw, stages, within_deadline
 from service.http.query import named_model, parameters, wrong_parameter
@@ -31,7 +32,6 @@ PNG = CONTENT_TYPES["png"]
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _NUMBER = re.compile(r"[0-9]{1,16}")
 _TRUNCATION = re.compile(r"(?P<mode>[a-z]{1,20}):(?P<value>[0-9]{1,20}(\.[0-9]{1,20})?)")
-_ETAG = re.compile(r'(?:W/)?("[^"]*")')
 _IMMUTABLE = "public, max-age=31536000, immutable"
 # A cache may keep the image, and must ask each time whether the model is still the same.
 _REVALIDATE = "public, no-cache"
@@ -47,8 +47,8 @@ class ImageEndpoints:
     async def image(self, request: Request) -> Response:
         """``GET /images/{model}/{seed}/{index}.png``."""
         given = parameters(request, ("class", "truncation", "digest"))
-        asked = _asked(request.path_params, given)
         model = self._runtime.repository.resolve(request.path_params["model"])
+        asked = _asked(request.path_params, given, model)
         if not model.is_image:
             raise wrong_parameter("model", f"model: {model.name} draws vectors, which have no such image")
         control = _cache_control(given.get("digest"), model)
@@ -62,7 +62,7 @@ class ImageEndpoints:
         if model.preview is None:
             return await self._drawn(request, _sheet(model), control)
         headers = {"ETag": f'"{sha256_digest(model.preview)}"', "Cache-Control": control}
-        if _is_known(request, headers["ETag"]):
+        if is_known(request, headers["ETag"]):
             return Response(status_code=304, headers=headers)
         return Response(model.preview, headers=headers, media_type=PNG)
 
@@ -73,7 +73,7 @@ class ImageEndpoints:
         except InvalidInput as error:
             raise _of_parameters(error) from error
         headers = {"ETag": _etag(order), "Cache-Control": control}
-        if _is_known(request, headers["ETag"]):
+        if is_known(request, headers["ETag"]):
             return Response(status_code=304, headers=headers)
 
         async def work(deadline: float) -> Response:
@@ -86,7 +86,7 @@ class ImageEndpoints:
         return await within_deadline(request, self._runtime, work)
 
 
-def _asked(path: dict[str, str], given: dict[str, str]) -> dict[str, Any]:
+def _asked(path: dict[str, str], given: dict[str, str], model: ServedModel) -> dict[str, Any]:
     """Return the body of ``POST /generate`` that means the same as a permalink."""
     asked: dict[str, Any] = {"model": path["model"]}
     for name in ("seed", "index"):
@@ -94,7 +94,7 @@ def _asked(path: dict[str, str], given: dict[str, str]) -> dict[str, Any]:
             raise wrong_parameter(name, f"{name}: must be a whole number from 0 to {MAX_SEED}")
         asked[name] = int(path[name])
     if "class" in given:
-        asked["class_label"] = given["class"]
+        asked["class_label"] = _class(given["class"], model)
     if "truncation" in given:
         spelled = _TRUNCATION.fullmatch(given["truncation"])
         if spelled is None:
@@ -104,6 +104,13 @@ def _asked(path: dict[str, str], given: dict[str, str]) -> dict[str, Any]:
             )
         asked["truncation"] = {"mode": spelled["mode"], "value": float(spelled["value"])}
     return asked
+
+
+def _class(spelled: str, model: ServedModel) -> str | int:
+    """Return the class that a link means: a name before anything else, then an index."""
+    is_name = spelled in (model.manifest.classes or ())
+    is_index = spelled.isascii() and spelled.isdecimal() and len(spelled) <= 9
+    return int(spelled) if is_index and not is_name else spelled
 
 
 def _sheet(model: ServedModel) -> dict[str, Any]:
@@ -134,12 +141,6 @@ def _etag(order: Order) -> str:
     recipe = facts.recipe_of_all(order.body.layout) if order.count > 1 else facts.recipe(0)
     source = {"recipe": recipe, "rng": RNG, "encoder": ENCODER, "provider": order.model.provider}
     return f'"{sha256_digest(canonical_json(source))}"'
-
-
-def _is_known(request: Request, etag: str) -> bool:
-    """Tell whether the client's copy is the current one (RFC 9110, 13.1.2)."""
-    condition = ", ".join(request.headers.getlist("if-none-match")).strip()
-    return condition == "*" or etag in _ETAG.findall(condition)
 
 
 def _of_parameters(error: InvalidInput) -> InvalidInput:
