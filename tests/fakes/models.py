@@ -18,7 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from contract.digests import canonical_json, sha256_digest
 from contract.latents import Prior, graph_input, standard_normal
-from contract.layout import GENERATOR_FILE, ModelDirectory
+from contract.layout import GENERATOR_FILE, PREVIEW_FILE, ModelDirectory
 from contract.manifest import (
     METADATA_KEY,
     BatchInvariance,
@@ -55,6 +55,7 @@ class FakeModel:
     prior: Prior = Prior.NORMAL
     nan: bool = False
     extra_nodes: Sequence[onnx.NodeProto] = ()
+    preview: bytes | None = None
 
 
 CONDITIONAL = FakeModel("grey", classes=DIGITS)
@@ -138,6 +139,9 @@ def write_model(root: Path, fake: FakeModel) -> ModelDirectory:
     model = build_graph(fake, draft.essentials()).SerializeToString()
     directory.generator.write_bytes(model)
     files = {GENERATOR_FILE: FileEntry(sha256=sha256_digest(model), bytes=len(model))}
+    if fake.preview is not None:
+        directory.preview.write_bytes(fake.preview)
+        files[PREVIEW_FILE] = FileEntry(sha256=sha256_digest(fake.preview), bytes=len(fake.preview))
     manifest = _manifest(fake, files, _canaries(fake, model))
     directory.manifest.write_bytes(write_manifest(manifest))
     return directory
