@@ -43,28 +43,28 @@ class Reference(Strict):
 
 
 class SeedRef(Reference):
-    """The latent of (seed, index)."""
+    """The latent that a seed and an index name."""
 
-    seed: Seed
-    index: Seed = 0
+    seed: Seed = Field(description="A whole number, without a decimal point.")
+    index: Seed = Field(0, description="Which latent of the seed.")
 
 
 class LatentRef(Reference):
     """A canonical latent, spelled out."""
 
-    latent: Coordinates
+    latent: Coordinates = Field(description="As many numbers as the model's latents have dimensions.")
 
 
 class Base64Ref(Reference):
     """A canonical latent as base64 of float32, little-endian."""
 
-    latent_b64: str
+    latent_b64: str = Field(description="Four bytes for each of the model's latent dimensions.")
 
 
 class GraphInputRef(Reference):
-    """What the graph is fed, as it is: no prior, no truncation."""
+    """What the graph is fed, as it is: no prior, no truncation. Never beside other kinds of latents."""
 
-    z: Coordinates
+    z: Coordinates = Field(description="As many numbers as the model's latents have dimensions.")
 
 
 REFERENCES: dict[str, type[Reference]] = {
