@@ -22,9 +22,7 @@ SETTINGS = settings_or_exit(os.environ)
 logging.getLogger("forger").setLevel(logging.INFO)
 
 from service.http.answering import answer
-from service.http.cors import CrossOrigin
 from service.http.edge import Edge, Site
-from service.http.endpoints import Endpoints
 from service.http.routes import ARITHMETIC, GENERATE, INTERPOLATE
 from service.runtime import Runtime
 from service.supervision import end_if_a_worker_cannot_start, give_up
@@ -64,25 +62,23 @@ class Forger:
             self.runtime = Runtime(SETTINGS)
         except Exception as error:  # noqa: BLE001 - whatever it is, there is nothing to serve
             give_up(error)
-        self.endpoints = Endpoints(self.runtime)
-        self.site = Site(
-            self.endpoints, self.runtime.metrics, CrossOrigin(SETTINGS.cors_origins), SETTINGS.root_path
-        )
+        self.site = Site.over(self.runtime)
+        self.drawing = self.site.endpoints.drawing
 
     @bentoml.api(route=GENERATE, input_spec=WholeRequest, output_spec=WholeResponse)  # type: ignore[untyped-decorator]
     async def generate(self, request: Request, /) -> Response:
         """Draw images or vectors."""
-        return await answer(self.endpoints.drawing.generate, request)
+        return await answer(self.drawing.generate, request)
 
     @bentoml.api(route=ARITHMETIC, input_spec=WholeRequest, output_spec=WholeResponse)  # type: ignore[untyped-decorator]
     async def arithmetic(self, request: Request, /) -> Response:
         """Draw a weighted sum of latents."""
-        return await answer(self.endpoints.drawing.arithmetic, request)
+        return await answer(self.drawing.arithmetic, request)
 
     @bentoml.api(route=INTERPOLATE, input_spec=WholeRequest, output_spec=WholeResponse)  # type: ignore[untyped-decorator]
     async def interpolate(self, request: Request, /) -> Response:
         """Draw a path through keyframes."""
-        return await answer(self.endpoints.drawing.interpolate, request)
+        return await answer(self.drawing.interpolate, request)
 
     @bentoml.on_deployment  # type: ignore[untyped-decorator]
     @staticmethod

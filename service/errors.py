@@ -8,6 +8,7 @@ ForgerError
 │   ├── BodyTooLarge
 │   ├── UnsupportedMediaType
 │   ├── InvalidInput           JSON, with wrong values
+│   ├── Unauthorized           no key, or a wrong one, where keys are asked for
 │   ├── UnknownRoute, UnknownModel, MethodNotAllowed, NotAcceptable, StaleDigest
 ├── QueueFull, Unavailable     a request that is not served now
 ├── DeadlineExceeded, ClientLeft
@@ -73,6 +74,14 @@ class InvalidInput(Refused):
     def at(cls, pointer: str, detail: str) -> InvalidInput:
         """Return the error of one fault of the body, ``pointer`` being ``/n`` or ``/latents/0``."""
         return cls([InputFault("#" + pointer, detail)])
+
+
+class Unauthorized(Refused):
+    """The request brings no key, or a wrong one; ``invalid`` tells which."""
+
+    def __init__(self, sentence: str, *, invalid: bool = False) -> None:
+        super().__init__(sentence)
+        self.challenge = 'Bearer realm="forger"' + (', error="invalid_token"' if invalid else "")
 
 
 class UnknownRoute(Refused):

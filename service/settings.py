@@ -29,6 +29,8 @@ _SERVICE_LINK = re.compile(r"FORGER_(SERVICE_(HOST|PORT.*)|PORT(_.*)?)")
 DEFAULT_NAME = "mnist"
 """The model that is the default when it is there and no other is configured."""
 
+_KEY = r"^[A-Za-z0-9._~+/=-]{16,256}$"
+
 _MODELS_BESIDE_SERVICE = Path(__file__).resolve().parent.parent / "models"
 
 
@@ -77,6 +79,11 @@ class Settings(BaseModel):
     )
     cors_origins: Annotated[tuple[str, ...], BeforeValidator(_split)] = Field(
         (), description="origins such as https://example.org, separated by commas, or *"
+    )
+    api_keys: Annotated[tuple[Annotated[str, Field(pattern=_KEY)], ...], BeforeValidator(_split)] = Field(
+        (),
+        repr=False,
+        description="keys of 16 to 256 letters, digits and . _ ~ + / = -, separated by commas, or nothing",
     )
     root_path: str = Field(
         "",
@@ -150,4 +157,6 @@ def _explain(error: ValidationError) -> str:
         return message
     name = str(first["loc"][0])
     allowed = Settings.model_fields[name].description
-    return f"{PREFIX}{name.upper()}={first['input']!r}: {message}; allowed: {allowed}"
+    # A key, even a wrong one, has no place in a log.
+    shown = "" if name == "api_keys" else f"={first['input']!r}"
+    return f"{PREFIX}{name.upper()}{shown}: {message}; allowed: {allowed}"

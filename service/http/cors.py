@@ -10,10 +10,12 @@ from starlette.responses import Response
 ANY_ORIGIN = "*"
 
 _METHODS = "GET, HEAD, POST"
-_REQUEST_HEADERS = "Accept, Content-Type, X-Request-Id, X-Timeout-Ms, traceparent, tracestate"
+_REQUEST_HEADERS = (
+    "Accept, Authorization, Content-Type, If-None-Match, X-Request-Id, X-Timeout-Ms, traceparent, tracestate"
+)
 _EXPOSED = (
     "X-Request-Id, X-Seed, X-Index, X-Class-Label, X-Model, X-Model-Version, X-Model-Digest, "
-    "Server-Timing, Retry-After"
+    "ETag, Server-Timing, Retry-After, WWW-Authenticate"
 )
 
 

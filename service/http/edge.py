@@ -20,8 +20,10 @@ from service.http.answering import refuse
 from service.http.cors import CrossOrigin
 from service.http.endpoints import Endpoints
 from service.http.exchange import Exchange, open_exchange
+from service.http.keys import ApiKeys
 from service.http.routes import route_table
 from service.metrics import Metrics
+from service.runtime import Runtime
 
 _CLIENT_LEFT = 499
 
@@ -65,6 +67,7 @@ class Edge:
                 continue
             exchange.route = route.path
             if match is Match.FULL:
+                wire.site.keys.check(route.path, wire.request_headers)
                 scope.update(child_scope)
                 await route.handle(scope, receive, wire.send)
                 return
@@ -81,7 +84,20 @@ class Site:
     endpoints: Endpoints
     metrics: Metrics
     cross_origin: CrossOrigin
+    keys: ApiKeys
     root_path: str
+
+    @classmethod
+    def over(cls, runtime: Runtime) -> Site:
+        """Return the site that a runtime's settings ask for."""
+        settings = runtime.settings
+        return cls(
+            Endpoints(runtime),
+            runtime.metrics,
+            CrossOrigin(settings.cors_origins),
+            ApiKeys(settings.api_keys),
+            settings.root_path,
+        )
 
 
 def _without_prefix(scope: Scope, root_path: str) -> Scope:

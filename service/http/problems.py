@@ -23,6 +23,7 @@ from service.errors import (
     NotAcceptable,
     QueueFull,
     StaleDigest,
+    Unauthorized,
     Unavailable,
     UnknownModel,
     UnknownRoute,
@@ -55,6 +56,12 @@ PROBLEMS: dict[type[ForgerError], Problem] = {
         "malformed-json",
         "The body is not JSON",
         "Send one JSON object in UTF-8, each key once, without NaN or Infinity; an empty body means {}.",
+    ),
+    Unauthorized: Problem(
+        401,
+        "unauthorized",
+        "A key is needed",
+        "Send Authorization: Bearer KEY with a key from the operator of the service.",
     ),
     UnknownModel: Problem(
         404, "unknown-model", "No such model", "GET /models lists every model and its versions."
@@ -173,6 +180,8 @@ def problem_response(error: Exception, request: Request) -> Response:
     headers = {"Cache-Control": "no-store"}
     if isinstance(error, MethodNotAllowed):
         headers["Allow"] = error.allow
+    if isinstance(error, Unauthorized):
+        headers["WWW-Authenticate"] = error.challenge
     if problem.retry_after_s is not None:
         headers["Retry-After"] = str(problem.retry_after_s)
     return Response(orjson.dumps(problem_document(error, request)), problem.status, headers, MEDIA_TYPE)

@@ -14,7 +14,6 @@ from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from service.http.answering import answer
-from service.http.cors import CrossOrigin
 from service.http.edge import Edge, Site
 from service.http.endpoints import Endpoints
 from service.http.routes import ARITHMETIC, GENERATE, INTERPOLATE
@@ -42,10 +41,8 @@ class LocalService:
     def __init__(self, runtime: Runtime, loop: asyncio.AbstractEventLoop) -> None:
         self.runtime = runtime
         self._loop = loop
-        self.endpoints = Endpoints(runtime)
-        settings = runtime.settings
-        site = Site(self.endpoints, runtime.metrics, CrossOrigin(settings.cors_origins), settings.root_path)
-        self.edge = Edge(_Drawing(self.endpoints), lambda: site)
+        site = Site.over(runtime)
+        self.edge = Edge(_Drawing(site.endpoints), lambda: site)
 
     async def _request(self, method: str, path: str, options: dict[str, Any]) -> httpx.Response:
         transport = httpx.ASGITransport(self.edge)

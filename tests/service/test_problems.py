@@ -1,0 +1,126 @@
+"""Every entry of the table of problems, brought about as clients and operators bring it about."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from service.http.drawing import DrawingEndpoints
+from service.http.problems import BY_SLUG, Problem
+from tests.fakes.models import NAN_AT
+from tests.fakes.site import LocalService, local_service
+
+KEY = "a-key-of-this-test"
+STALE = "sha256:" + "0" * 64
+
+
+@pytest.fixture
+def site(models_dir: Path) -> Iterator[LocalService]:
+    """A service of the test's own, small and locked."""
+    limits = {"max_images": 4, "queue_rows": 4, "max_body_bytes": 2000}
+    with local_service(models_dir, default_model="grey", api_keys=KEY, **limits) as running:
+        yield running
+
+
+class Client:
+    """A client with a key, and an operator's hand in the service."""
+
+    def __init__(self, service: LocalService, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.service = service
+        self.patch = monkeypatch
+
+    def get(self, path: str, **headers: str) -> httpx.Response:
+        return self.service.get(path, headers={"authorization": f"Bearer {KEY}", **headers})
+
+    def post(self, content: bytes = b"{}", **headers: str) -> httpx.Response:
+        named = {"authorization": f"Bearer {KEY}"} | {
+            name.replace("_", "-"): value for name, value in headers.items()
+        }
+        return self.service.request("POST", "/generate", content=content, headers=named)
+
+    def full_queue(self) -> httpx.Response:
+        self.patch.setattr(self.service.runtime.repository.resolve("grey").backend, "queue_limit", 0)
+        return self.post()
+
+    def late(self) -> httpx.Response:
+        session = self.service.runtime.repository.resolve("grey").backend._session
+        gate, inner = threading.Event(), session.draw
+
+        def draw(*args: Any) -> Any:
+            assert gate.wait(60)
+            return inner(*args)
+
+        self.patch.setattr(session, "draw", draw)
+        try:
+            return self.post(x_timeout_ms="20")
+        finally:
+            gate.set()
+
+    def draining(self) -> httpx.Response:
+        self.service.run(self.service.runtime._batcher.drain())
+        return self.post()
+
+    def broken(self) -> httpx.Response:
+        async def explode(*_: object) -> None:
+            raise RuntimeError("a secret at /etc/path")
+
+        self.patch.setattr(DrawingEndpoints, "_carry_out", explode)
+        return self.post()
+
+
+PROVOKED: dict[str, Callable[[Client], httpx.Response]] = {
+    "malformed-json": lambda client: client.post(b"{"),
+    "unauthorized": lambda client: client.service.get("/models"),
+    "unknown-model": lambda client: client.get("/models/none"),
+    "unknown-route": lambda client: client.get("/nowhere"),
+    "method-not-allowed": lambda client: client.get("/generate"),
+    "not-acceptable": lambda client: client.post(accept="audio/ogg"),
+    "stale-digest": lambda client: client.get(f"/images/grey/1/2.png?digest={STALE}"),
+    "body-too-large": lambda client: client.post(b" " * 2001),
+    "unsupported-media-type": lambda client: client.post(content_type="image/png"),
+    "invalid-input": lambda client: client.post(b'{"n": 5}'),
+    "queue-full": Client.full_queue,
+    "model-output": lambda client: client.post(
+        b'{"model": "fragile", "latents": [{"z": [%d, 0, 0, 0]}]}' % NAN_AT
+    ),
+    "unavailable": Client.draining,
+    "deadline-exceeded": Client.late,
+    "unexpected": Client.broken,
+}
+NOBODY_SEES = {"client-left"}
+"""Problems whose client is gone; tests of departures look for them in the metrics."""
+
+
+def test_the_walk_leaves_no_entry_out() -> None:
+    assert PROVOKED.keys() | NOBODY_SEES == BY_SLUG.keys()
+    assert len({(entry.slug, entry.title) for entry in BY_SLUG.values()}) == len(BY_SLUG)
+
+
+@pytest.mark.parametrize("slug", PROVOKED)
+def test_each_problem_is_told_as_the_table_says(
+    site: LocalService, monkeypatch: pytest.MonkeyPatch, slug: str
+) -> None:
+    """RFC 9457: a document of its media type, with its type, and nothing of the inside."""
+    entry: Problem = BY_SLUG[slug]
+    response = PROVOKED[slug](Client(site, monkeypatch))
+    assert response.status_code == entry.status
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.headers["cache-control"] == "no-store"
+    document = response.json()
+    assert {"type", "title", "status", "detail", "instance", "request_id"} <= document.keys()
+    assert (document["type"], document["title"]) == (f"/problems/{slug}", entry.title)
+    assert (document["status"], document["instance"]) == (entry.status, response.request.url.path)
+    assert document["request_id"] == response.headers["x-request-id"]
+    assert len(document["detail"]) > 10
+    assert ("errors" in document) == (slug == "invalid-input")
+    assert ("allow" in response.headers) == (entry.status == 405)
+    assert ("www-authenticate" in response.headers) == (entry.status == 401)
+    assert ("retry-after" in response.headers) == (entry.status in {429, 503})
+    for inside in ("Traceback", ".py", "secret", KEY, str(site.runtime.settings.models_dir)):
+        assert inside not in response.text
+    assert f'forger_rejections_total{{reason="{slug}"}} 1.0' in site.get("/metrics").text
