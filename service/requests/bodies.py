@@ -137,8 +137,8 @@ class InterpolateRequest(Body):
     )
     method: Method = Field(
         "slerp",
-        description="slerp: along the sphere. match: straight, rescaled to the prior's law. linear: straight, "
-        "so that norms shrink to about 0.71 half-way. cubic: a smooth curve through all keyframes.",
+        description="slerp: along the sphere. match: straight, rescaled to the prior's law. linear: straight "
+        "(norms shrink to about 0.71 half-way). cubic: a smooth curve through all keyframes.",
     )
     steps: int = Field(
         8,
