@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from tests.fakes.site import local_service
+from tests.fakes.site import LocalService, local_service
 from training.cli import main
 
 SIZE = (12, 20)  # height, width: not square
@@ -53,5 +54,31 @@ def test_from_a_folder_of_images_to_http(photos: Path, tmp_path: Path) -> None:
         array = np.load(io.BytesIO(service.generate(body | {"n": 5}, accept="application/x-npy").content))
         assert array.shape == (5, *SIZE, 3)
         assert np.array_equal(array[0], pixels)
+        _check_every_way_to_draw(service)
         grid = service.generate({"class_label": "balanced", "n": 6, "layout": "grid"}, accept="image/png")
         assert Image.open(io.BytesIO(grid.content)).mode == "RGB"
+
+
+def _check_every_way_to_draw(service: LocalService) -> None:
+    """Oblong pictures in colour are summed, walked through, animated, packed and linked as digits are."""
+    terms = [{"weight": 1, "of": [{"seed": label}], "class_label": label} for label in (0, 1)]
+    summed = service.post("/arithmetic", {"terms": terms, "jitter": {"n": 2}}, accept="application/x-npy")
+    assert np.load(io.BytesIO(summed.content)).shape == (3, *SIZE, 3)
+    keyframes = [{"latent": {"seed": seed}, "class_label": seed % 2} for seed in (1, 2, 3)]
+    walk = {"keyframes": keyframes, "steps": 4}
+    walked = np.load(io.BytesIO(service.post("/interpolate", walk, accept="application/x-npy").content))
+    assert walked.shape == (7, *SIZE, 3)
+    for kind in ("gif", "webp"):
+        content = service.post("/interpolate", walk, accept=f"image/{kind}").content
+        picture = Image.open(io.BytesIO(content))
+        assert (picture.size, picture.n_frames) == ((SIZE[1], SIZE[0]), 7)
+    for file_format in ("jpeg", "webp", "png"):
+        packed = service.post(
+            "/interpolate", {**walk, "output_format": file_format}, accept="application/zip"
+        )
+        with zipfile.ZipFile(io.BytesIO(packed.content)) as archive:
+            shown = Image.open(archive.open(f"000000.{file_format}"))
+            assert (shown.mode, shown.size) == ("RGB", (SIZE[1], SIZE[0]))
+    linked = service.get("/images/parity/1/0.png?class=odd%20digits").content
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(linked))), walked[0])
+    assert Image.open(io.BytesIO(service.get("/models/parity/preview.png").content)).format == "PNG"
