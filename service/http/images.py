@@ -32,9 +32,9 @@ PNG = CONTENT_TYPES["png"]
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _NUMBER = re.compile(r"[0-9]{1,16}")
 _TRUNCATION = re.compile(r"(?P<mode>[a-z]{1,20}):(?P<value>[0-9]{1,20}(\.[0-9]{1,20})?)")
-_IMMUTABLE = "public, max-age=31536000, immutable"
+_FOR_EVER = "max-age=31536000, immutable"
 # A cache may keep the image, and must ask each time whether the model is still the same.
-_REVALIDATE = "public, no-cache"
+_REVALIDATE = "no-cache"
 _PREVIEW_IMAGES = 64
 
 
@@ -51,20 +51,25 @@ class ImageEndpoints:
         asked = _asked(request.path_params, given, model)
         if not model.is_image:
             raise wrong_parameter("model", f"model: {model.name} draws vectors, which have no such image")
-        control = _cache_control(given.get("digest"), model)
+        control = self._cache_control(given.get("digest"), model)
         return await self._drawn(request, asked, control)
 
     async def preview(self, request: Request) -> Response:
         """``GET /models/{name}/preview.png``: what the model draws, at a glance."""
         given = parameters(request, ("version", "digest"))
         model = self._runtime.repository.resolve(named_model(request.path_params["name"], given))
-        control = _cache_control(given.get("digest"), model)
+        control = self._cache_control(given.get("digest"), model)
         if model.preview is None:
             return await self._drawn(request, _sheet(model), control)
         headers = {"ETag": f'"{sha256_digest(model.preview)}"', "Cache-Control": control}
         if is_known(request, headers["ETag"]):
             return Response(status_code=304, headers=headers)
         return Response(model.preview, headers=headers, media_type=PNG)
+
+    def _cache_control(self, digest: str | None, model: ServedModel) -> str:
+        """Return who may keep the answer, and for how long: what needs a key is for its holder alone."""
+        whose = "private" if self._runtime.settings.api_keys else "public"
+        return f"{whose}, {_lifetime(digest, model)}"
 
     async def _drawn(self, request: Request, asked: dict[str, Any], control: str) -> Response:
         """Return what is asked for as a PNG, or 304 if the client has it: that takes no drawing."""
@@ -122,7 +127,7 @@ def _sheet(model: ServedModel) -> dict[str, Any]:
     return asked | {"n": min(_PREVIEW_IMAGES, model.max_rows), "layout": "grid"} | labels
 
 
-def _cache_control(digest: str | None, model: ServedModel) -> str:
+def _lifetime(digest: str | None, model: ServedModel) -> str:
     """Return how long the answer may be kept: for ever if the link names the model's digest."""
     if digest is None:
         return _REVALIDATE
@@ -132,7 +137,7 @@ def _cache_control(digest: str | None, model: ServedModel) -> str:
         raise StaleDigest(
             f"{model.name}:{model.version} has the digest {model.digest}, not the one in the link."
         )
-    return _IMMUTABLE
+    return _FOR_EVER
 
 
 def _etag(order: Order) -> str:

@@ -63,6 +63,12 @@ def test_probes_and_help_need_no_key(guarded: LocalService, path: str) -> None:
     assert guarded.get(path).status_code == 200
 
 
+def test_a_shared_cache_keeps_nothing_that_needs_a_key(guarded: LocalService) -> None:
+    headers = {"authorization": f"Bearer {KEYS[0]}"}
+    for path in ("/models/grey/preview.png", "/images/grey/1/2.png"):
+        assert guarded.get(path, headers=headers).headers["cache-control"] == "private, no-cache"
+
+
 def test_two_keys_in_one_request_are_none(guarded: LocalService) -> None:
     headers = [("authorization", f"Bearer {KEYS[0]}"), ("authorization", f"Bearer {KEYS[1]}")]
     assert guarded.request("GET", "/models", headers=headers).status_code == 401
