@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from service.http.catalogue import CatalogueEndpoints
+from service.http.docs_page import DocsEndpoints
 from service.http.drawing import DrawingEndpoints
 from service.http.guide import GuideEndpoints
 from service.http.images import ImageEndpoints
@@ -19,3 +20,4 @@ class Endpoints:
         self.catalogue = CatalogueEndpoints(runtime)
         self.operation = OperationEndpoints(runtime)
         self.guide = GuideEndpoints()
+        self.docs = DocsEndpoints(runtime)

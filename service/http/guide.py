@@ -30,6 +30,11 @@ _ABOUT = """Forger draws images from trained generators.
 """
 
 
+def about(root: str) -> str:
+    """Return what is said to who asks ``/``; ``root`` is the service's own address."""
+    return _ABOUT.format(root=root)
+
+
 class GuideEndpoints:
     """The front door and the help pages."""
 
@@ -41,7 +46,7 @@ class GuideEndpoints:
         host = request.headers.get("host", "")
         known = host if re.fullmatch(r"[A-Za-z0-9.:\[\]-]{1,255}", host) else "localhost:3000"
         root = f"{request.url.scheme}://{known}{root_path}"
-        return Response(_ABOUT.format(root=root), headers={"Vary": "Accept"}, media_type="text/plain")
+        return Response(about(root), headers={"Vary": "Accept"}, media_type="text/plain")
 
     async def problem(self, request: Request) -> Response:
         """``GET /problems/{slug}``: a sentence of help."""

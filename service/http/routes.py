@@ -69,5 +69,8 @@ def route_table(endpoints: Callable[[], Endpoints], drawing: ASGIApp) -> list[Ro
         get("/readyz", lambda site, request: site.operation.readyz(request)),
         get("/metrics", lambda site, request: site.operation.metrics(request)),
         get("/", lambda site, request: site.guide.about(request)),
+        get("/openapi.json", lambda site, request: site.docs.document(request)),
+        get("/docs", lambda site, request: site.docs.page(request)),
+        get("/docs/{asset}", lambda site, request: site.docs.asset(request)),
         get("/problems/{slug}", lambda site, request: site.guide.problem(request)),
     ]

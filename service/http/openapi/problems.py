@@ -1,0 +1,143 @@
+"""The answers to requests that are not served: a response for each kind of problem, with a true example."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import groupby
+
+from service.errors import (
+    BodyTooLarge,
+    DeadlineExceeded,
+    ForgerError,
+    InvalidInput,
+    MethodNotAllowed,
+    ModelOutputFault,
+    QueueFull,
+    StaleDigest,
+    Unauthorized,
+    Unavailable,
+    UnknownRoute,
+)
+from service.generation.sampling import place_generate, read_generate
+from service.http.body import check_media_type, parse_json
+from service.http.negotiation import negotiate
+from service.http.openapi.headers import headers
+from service.http.openapi.schemas import Json, ref
+from service.http.problems import BY_SLUG, MEDIA_TYPE, PROBLEMS, UNEXPECTED, Problem, problem_of
+from service.models.repository import Repository
+from service.settings import Settings
+
+NEVER_SENT = frozenset({"client-left"})
+"""What nobody is there to read; it stands in the metrics alone."""
+
+_HEADERS = {
+    "unauthorized": "WWW-Authenticate",
+    "method-not-allowed": "Allow",
+    "queue-full": "Retry-After",
+    "unavailable": "Retry-After",
+}
+_REQUEST_ID = "9f86d081884c7d659a2feaa0c55ad015"
+
+
+class ProblemResponses:
+    """The responses of problems, by the slugs that may stand in them."""
+
+    def __init__(self, repository: Repository, settings: Settings) -> None:
+        self._root_path = settings.root_path
+        picture = f"/images/{repository.default}/42/0.png"
+        self._places = {
+            "unknown-route": "/draw",
+            "method-not-allowed": "/models",
+            "stale-digest": picture,
+        }
+        self._errors = {problem_of(error).slug: error for error in _errors(repository, settings)}
+        self.components: dict[str, Json] = {}
+
+    def by_status(self, slugs: Sequence[str]) -> dict[str, Json]:
+        """Return the responses of one operation that may meet these problems."""
+        problems = sorted((BY_SLUG[slug] for slug in slugs), key=lambda problem: problem.status)
+        return {
+            str(status): self._response([problem.slug for problem in alike])
+            for status, alike in groupby(problems, key=lambda problem: problem.status)
+        }
+
+    def _response(self, slugs: Sequence[str]) -> Json:
+        name = "-or-".join(sorted(slugs))
+        if name not in self.components:
+            self.components[name] = self._component([BY_SLUG[slug] for slug in slugs])
+        return ref(name, "responses")
+
+    def _component(self, problems: Sequence[Problem]) -> Json:
+        named = {_HEADERS[problem.slug] for problem in problems if problem.slug in _HEADERS}
+        base = "InputProblem" if any(problem.slug == "invalid-input" for problem in problems) else "Problem"
+        told = {
+            "type": {"enum": [self._root_path + problem.type for problem in problems]},
+            "status": {"const": problems[0].status},
+        }
+        content = {
+            "schema": {"allOf": [ref(base), {"properties": told}]},
+            "examples": {
+                problem.slug: {"summary": problem.title, "value": self.example(problem.slug)}
+                for problem in problems
+            },
+        }
+        return {
+            "description": " Or: ".join(f"{problem.title}. {problem.help}" for problem in problems),
+            "headers": headers("Cache-Control", *sorted(named)),
+            "content": {MEDIA_TYPE: content},
+        }
+
+    def example(self, slug: str) -> Json:
+        """Return a problem document as the service sends it."""
+        problem, error = BY_SLUG[slug], self._errors.get(slug)
+        document: Json = {
+            "type": self._root_path + problem.type,
+            "title": problem.title,
+            "status": problem.status,
+            "detail": problem.help if error is None else str(error),
+            "instance": self._root_path + self._places.get(slug, "/generate"),
+            "request_id": _REQUEST_ID,
+        }
+        if isinstance(error, InvalidInput):
+            document["errors"] = [fault.as_dict() for fault in error.faults]
+        return document
+
+
+def all_slugs() -> list[str]:
+    """Return the slug of every problem that a client may be told of."""
+    return [problem.slug for problem in (*PROBLEMS.values(), UNEXPECTED) if problem.slug not in NEVER_SENT]
+
+
+def _errors(repository: Repository, settings: Settings) -> list[ForgerError]:
+    """Return an error of every kind: those that a request alone provokes are really provoked."""
+    default = repository.resolve(None)
+    order = place_generate(read_generate({"n": 1}, repository), repository)
+    provoked: list[Callable[[], object]] = [
+        lambda: parse_json(b'{"n": 1,}'),
+        lambda: repository.resolve("no-such-model"),
+        lambda: negotiate("text/csv", order),
+        lambda: check_media_type("text/csv", ""),
+        lambda: place_generate(read_generate({"n": 0}, repository), repository),
+    ]
+    return [
+        *(_raised(action) for action in provoked),
+        Unauthorized("This service asks for a key: send Authorization: Bearer KEY."),
+        BodyTooLarge(f"The body is larger than the limit of {settings.max_body_bytes} bytes."),
+        UnknownRoute("There is nothing at this path; GET / says what there is."),
+        MethodNotAllowed("DELETE", ["GET", "HEAD"]),
+        StaleDigest(
+            f"{default.name}:{default.version} has the digest {default.digest}, not the one in the link."
+        ),
+        QueueFull(f"{default.backend.queue_limit} rows wait for this model already, as many as may."),
+        ModelOutputFault("The model's output for this request is not finite."),
+        Unavailable("The service is stopping and takes no more work."),
+        DeadlineExceeded("The deadline passed before the answer was ready."),
+    ]
+
+
+def _raised(action: Callable[[], object]) -> ForgerError:
+    try:
+        action()
+    except ForgerError as error:
+        return error
+    raise AssertionError("the example is refused by no rule")

@@ -1,0 +1,47 @@
+"""The document as it is served: built and serialised once, when it is first asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import orjson
+
+from contract.digests import sha256_digest
+from service.http.openapi.schemas import Json
+
+
+@dataclass(frozen=True)
+class ServedFile:
+    """Bytes that never change while the process lives, and the validator that names them."""
+
+    content: bytes
+    media_type: str
+    etag: str
+
+    @classmethod
+    def of(cls, content: bytes, media_type: str) -> ServedFile:
+        """Return the file, named by its content."""
+        return cls(content, media_type, f'"{sha256_digest(content)}"')
+
+
+class ServedDocument:
+    """A document that is built by the first who asks; whoever asks meanwhile waits for it."""
+
+    def __init__(self, build: Callable[[], Json]) -> None:
+        self._build = build
+        self._lock = threading.Lock()
+        self._file: ServedFile | None = None
+
+    async def file(self) -> ServedFile:
+        """Return the document; building it takes a tenth of a second, away from the event loop."""
+        if self._file is None:
+            return await asyncio.to_thread(self._built)
+        return self._file
+
+    def _built(self) -> ServedFile:
+        with self._lock:
+            file = self._file = self._file or ServedFile.of(orjson.dumps(self._build()), "application/json")
+            return file
