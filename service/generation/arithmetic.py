@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from contract.latents import UndefinedLatent, standard_normal
 from contract.philox import Stream
 from service.errors import InvalidInput
-from service.generation.labels import Label, blended, read_label, read_labels, refuse_label
+from service.generation.label_reading import LabelReader, refuse_label
+from service.generation.labels import Label, blended
 from service.generation.latent_refs import (
     NOWHERE,
     Latents,
@@ -82,36 +83,33 @@ def _labels(
     request: ArithmeticRequest, classes: Sequence[str] | None, roles: Sequence[str]
 ) -> list[Label] | None:
     """Return each image's label: the request's, or what the terms' labels add up to; terms show their own."""
-    own = [
-        None if term.class_label is None else _term_label(term.class_label, classes, number)
-        for number, term in enumerate(request.terms)
-    ]
+    places = [("terms", number, "class_label") for number in range(len(request.terms))]
     if classes is None:
         refuse_label(request.class_label, ("class_label",))
+        for term, place in zip(request.terms, places, strict=True):
+            refuse_label(term.class_label, place)
         return None
+    reader = LabelReader(classes)
+    own = [
+        None if term.class_label is None else reader.one(term.class_label, NOWHERE, place)
+        for term, place in zip(request.terms, places, strict=True)
+    ]
     if isinstance(request.class_label, list):
-        return read_labels(request.class_label, [NOWHERE] * len(roles), classes)
+        return reader.each_of(request.class_label, [NOWHERE] * len(roles), ("class_label",))
     if request.class_label is not None:
-        result = read_label(request.class_label, NOWHERE, classes, ("class_label",))
+        result = reader.one(request.class_label, NOWHERE, ("class_label",))
     else:
-        result = _sum_of_labels(request, own, classes)
-    shown = [result] * (len(roles) - len(own)) if request.include_terms else [result] * len(roles)
-    return shown + [label or result for label in own] if request.include_terms else shown
+        result = _sum_of_labels(request, own, reader)
+    if not request.include_terms:
+        return [result] * len(roles)
+    return [result] * (len(roles) - len(own)) + [label or result for label in own]
 
 
-def _term_label(value: object, classes: Sequence[str] | None, number: int) -> Label | None:
-    place = ("terms", number, "class_label")
-    if classes is None:
-        refuse_label(value, place)
-        return None
-    return read_label(value, NOWHERE, classes, place)
-
-
-def _sum_of_labels(request: ArithmeticRequest, own: Sequence[Label | None], classes: Sequence[str]) -> Label:
+def _sum_of_labels(request: ArithmeticRequest, own: Sequence[Label | None], reader: LabelReader) -> Label:
     given = [label for label in own if label is not None]
     if not given:
         # Raises: nothing here has a seed of which a class could be drawn.
-        return read_label(None, NOWHERE, classes, ("class_label",))
+        return reader.one(None, NOWHERE, ("class_label",))
     if len(given) < len(own):
         bare = own.index(None)
         raise InvalidInput.at(

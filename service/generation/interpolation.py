@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from contract.latents import Truncation, UndefinedLatent
 from service.errors import InvalidInput
-from service.generation.labels import Label, between, read_label, refuse_label
+from service.generation.label_reading import LabelReader, refuse_label
+from service.generation.labels import Label, between
 from service.generation.latent_refs import (
     NOWHERE,
     Latents,
@@ -94,8 +95,9 @@ def _keyframe_labels(
             refuse_label(keyframe.class_label, place)
         return None
     _all_or_none([keyframe.class_label for keyframe in keyframes], "class_label")
+    reader = LabelReader(classes)
     return [
-        read_label(keyframe.class_label, origin, classes, place)
+        reader.one(keyframe.class_label, origin, place)
         for keyframe, origin, place in zip(keyframes, ends, places, strict=True)
     ]
 

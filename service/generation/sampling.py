@@ -6,7 +6,7 @@ import secrets
 
 from contract.latents import MAX_SEED
 from service.errors import InvalidInput
-from service.generation.labels import BALANCED, read_labels
+from service.generation.label_reading import BALANCED, read_labels
 from service.generation.latent_refs import (
     Latents,
     Origin,

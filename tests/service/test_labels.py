@@ -8,7 +8,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.generation.labels import read_labels, weights_matrix
+from service.generation.label_reading import read_labels
+from service.generation.labels import Label, weights_matrix
 from service.generation.latent_refs import Origin
 
 CLASSES = ("a", "b", "2", "random", "e")
@@ -65,3 +66,19 @@ def test_a_weight_that_is_nothing_in_float32_is_no_part_of_the_mixture() -> None
     for factor in (1, 2, 0.5):
         [label] = read_labels({"a": factor, "b": 1e-60 * factor}, HERE, CLASSES)
         assert (label.index, label.weights) == (0, {0: 1.0})
+
+
+def test_random_in_a_list_is_each_images_own_class() -> None:
+    """As it is drawn without a list, whatever stands beside it."""
+    origins = [Origin(7, index) for index in range(40)]
+    classes = ("a", "b", "c")
+    alone = read_labels("random", origins, classes)
+    mixed = read_labels(["random" if index % 3 else 1 for index in range(40)], origins, classes)
+    assert alone is not None
+    assert mixed is not None
+    for index, label in enumerate(mixed):
+        assert label == (alone[index] if index % 3 else Label({1: 1.0}))
+
+
+def test_random_that_is_a_class_is_that_class_in_a_list_too() -> None:
+    assert read_labels(["random"], [Origin(7, 0)], ("zero", "random")) == [Label({1: 1.0})]
