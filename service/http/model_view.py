@@ -30,7 +30,11 @@ def describe_model(model: ServedModel, repository: Repository) -> dict[str, Any]
         "capabilities": _capabilities(model),
         "provider": model.provider,
         "reproducible": {"bit_identical": model.bit_identical, "padding": model.padding},
-        "limits": {"rows_per_request": model.max_rows, "rows_per_run": model.backend.max_batch},
+        "limits": {
+            "rows_per_request": model.max_rows,
+            "frames_per_request": model.max_frames,
+            "rows_per_run": model.backend.max_batch,
+        },
         "licence": manifest.licence,
         "evaluation": None if manifest.evaluation is None else manifest.evaluation.model_dump(mode="json"),
         "training": manifest.training.model_dump(mode="json"),
@@ -38,7 +42,9 @@ def describe_model(model: ServedModel, repository: Repository) -> dict[str, Any]
 
 
 def _capabilities(model: ServedModel) -> list[str]:
-    capabilities = ["sampling", "latents"]
+    capabilities = ["sampling", "latents", "arithmetic", "interpolation"]
+    if model.is_image:
+        capabilities.append("animation")
     if model.manifest.classes is not None:
         capabilities += ["class_label", "class_mixture"]
     if TRUNCATION_MODES[model.manifest.latent.prior]:

@@ -205,6 +205,7 @@ class ModelLimits(_Said):
     """How many images, or vectors, a request may ask for, and how many are drawn at once."""
 
     rows_per_request: int = Field(ge=1)
+    frames_per_request: int = Field(ge=1)
     rows_per_run: int = Field(ge=1)
 
 
@@ -222,7 +223,12 @@ class ModelDescription(_Said):
     classes: list[ModelClass] | None = Field(description="Null for a model without classes.")
     output: ImageOutput | VectorOutput
     truncation_modes: list[TruncationMode]
-    capabilities: list[Literal["sampling", "latents", "class_label", "class_mixture", "truncation"]]
+    capabilities: list[
+        Literal[
+            "sampling", "latents", "arithmetic", "interpolation", "animation", "class_label", "class_mixture",
+            "truncation",
+        ]
+    ]  # fmt: skip
     provider: str = Field(description="What runs the model, as ONNX Runtime calls it.")
     reproducible: Reproducibility
     limits: ModelLimits
