@@ -167,7 +167,7 @@ def test_null_is_as_if_absent(service: LocalService) -> None:
     assert items(service, summed(jitter=nothing)) == items(service, summed(jitter={}))
 
 
-ZERO, ONE, LEAST = {"latent": [0] * 4}, {"latent": [1, 0, 0, 0]}, {"latent": [-1, 0, 0, 0]}
+ZERO, ONE, OPPOSITE = {"latent": [0] * 4}, {"latent": [1, 0, 0, 0]}, {"latent": [-1, 0, 0, 0]}
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({}, "#/terms"),
     ({"terms": [], "class_label": 1}, "#/terms"),
@@ -243,8 +243,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         "#/terms/1/class_label",
     ),
     (summed(term(SEED), term({"seed": 1, "index": 0}, weight=-1)), "#/terms"),
-    (summed(term(ONE), term(LEAST), normalize="sphere"), "#/terms"),
-    (summed(term(SEED), term(ONE, LEAST), normalize="sphere", include_terms=True), "#/terms/1"),
+    (summed(term(ONE), term(OPPOSITE), normalize="sphere"), "#/terms"),
+    (summed(term(SEED), term(ONE, OPPOSITE), normalize="sphere", include_terms=True), "#/terms/1"),
     (summed(term({"latent": [2, 0, 0, 0]}, weight=10_000), normalize="none"), "#/terms"),
     (summed(term(ZERO), model="sphere", class_label=None), "#/terms"),
 ]  # fmt: skip
