@@ -82,6 +82,11 @@ def test_no_order_of_terms_or_references_changes_a_pixel(service: LocalService) 
     first = items(service, summed(*FANCY, jitter={"n": 2}))
     mixed = [FANCY[2], term({"seed": 2}, {"seed": 1, "index": 0}), FANCY[1]]
     assert items(service, summed(*mixed, jitter={"n": 2})) == first
+    labelled = [term(SEED, weight=w, class_label=c) for w, c in ((0.1, 3), (0.2, 3), (0.3, 3), (0.7, 8))]
+    told = [
+        items(service, {"terms": order}) for order in (labelled, labelled[::-1], labelled[1:] + labelled[:1])
+    ]
+    assert told[0] == told[1] == told[2]
 
 
 def test_every_kind_of_reference_names_the_same_latent(service: LocalService) -> None:
