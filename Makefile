@@ -26,7 +26,7 @@ PINS := pyproject.toml constraints.txt
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
-.PHONY: help serve test check format train evaluate export bento lock clean
+.PHONY: help serve test fuzz check format train evaluate export bento lock clean
 
 help: ## list the targets
 	@echo 'make TARGET, where TARGET is one of'
@@ -37,6 +37,10 @@ serve: $(SERVE_READY) ## serve models/ on HOST (127.0.0.1) and PORT (3000)
 
 test: $(DEV_READY) ## run the tests; ARGS="-k batcher" passes options to pytest
 	@$(DEV_PYTHON) -m pytest $(ARGS)
+
+# ARGS="--requests 100000 --seed 7" sends more, and others.
+fuzz: $(DEV_READY) ## send 20,000 requests made of the API's document to a server over models/
+	@$(DEV_PYTHON) -m tests.fuzz $(ARGS)
 
 check: $(DEV_READY) ## formatter, linters, type checker, import rules
 	@$(DEV_PYTHON) -m ruff format --check .

@@ -78,7 +78,7 @@ class Reader:
         elif media_type == "application/zip":
             found += self._archive_faults(answer.content)
         elif media_type == "text/event-stream":
-            found += self._stream_faults(content["x-events"], answer.text)
+            found += self.stream_faults(answer.text)
         return found
 
     def _header_faults(self, described: Json, answer: httpx.Response) -> Iterator[str]:
@@ -97,12 +97,19 @@ class Reader:
         assert lines
         return [fault for line in lines for fault in self.faults(schema, json.loads(line))]
 
-    def _stream_faults(self, schemas: Json, text: str) -> list[str]:
+    def stream_faults(self, text: str) -> list[str]:
+        """Return what is wrong with a stream of events."""
         *events, rest = text.split("\n\n")
         spelled = [re.fullmatch("event: ([a-z]+)\ndata: (.*)", one) for one in events]
         if rest or not all(spelled):
             return ["these are no events"]
-        named = [(one[1], json.loads(one[2])) for one in spelled if one]
-        ends = [name for name, _ in named if name != "image"]
-        found = [] if len(ends) == 1 and named[-1][0] == ends[0] else [f"ends {ends}"]
-        return found + [fault for name, data in named for fault in self.faults(schemas[name], data)]
+        named = [{"event": one[1], "data": one[2]} for one in spelled if one]
+        ends = [event for event in named if event["event"] != "image"]
+        found = [] if ends == named[-1:] else [f"ends {ends}"]
+        return found + [fault for event in named for fault in self._event_faults(event)]
+
+    def _event_faults(self, event: Json) -> list[str]:
+        schemas = self.document["components"]["schemas"]
+        data = schemas[f"{event['event'].title()}Event"]["properties"]["data"]
+        found = self.faults({"$ref": "#/components/schemas/StreamEvent"}, event)
+        return found + self.faults(data["contentSchema"], json.loads(event["data"]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from service.http.guide import about
 from service.http.model_view import describe_model
 from service.http.openapi.drawing_paths import drawing_paths
+from service.http.openapi.events import event_schemas
 from service.http.openapi.examples import drawing_examples
 from service.http.openapi.headers import header_components
 from service.http.openapi.parameters import parameter_components
@@ -64,7 +65,7 @@ def build_document(repository: Repository, settings: Settings, assets: list[str]
         "tags": [{"name": name, "description": text} for name, text in _TAGS.items()],
         "paths": {**drawing, **reading},
         "components": {
-            "schemas": component_schemas(repository),
+            "schemas": component_schemas(repository) | event_schemas(),
             "responses": problems.components,
             "parameters": parameter_components(repository, settings, assets),
             "headers": header_components(),

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from service.encoding import CONTENT_TYPES
 from service.http.openapi.drawn_examples import answer_document, stream_text
+from service.http.openapi.events import stream_content
 from service.http.openapi.examples import Example
 from service.http.openapi.headers import ALWAYS, CHOSEN, FACTS, headers
 from service.http.openapi.parameters import parameters
 from service.http.openapi.problems import ProblemResponses
 from service.http.openapi.schemas import Json, ref
-from service.packaging.events import EVENT_STREAM
 
 _PROBLEMS = (
     "malformed-json", "unknown-model", "method-not-allowed", "not-acceptable", "body-too-large",
@@ -130,28 +130,10 @@ def _response(examples: Sequence[Example], *, animated: bool) -> Json:
                 },
             },
             **{CONTENT_TYPES[name]: binary(CONTENT_TYPES[name]) for name in files},
-            EVENT_STREAM: _stream(shown),
+            **stream_content(
+                {one.name: {"summary": one.summary, "value": stream_text(one)} for one in shown[:2]}
+            ),
         },
-    }
-
-
-def _stream(examples: Sequence[Example]) -> Json:
-    return {
-        "schema": {
-            "type": "string",
-            "contentMediaType": EVENT_STREAM,
-            "description": "Server-sent events: `event: NAME`, `data: ` and JSON on one line, an empty "
-            "line. NAME is image (the data is an item, as in Answer's data), done (Done; the last event), "
-            "or error (Problem; the last event, in place of done).",
-        },
-        "x-events": {
-            "image": {
-                "anyOf": [ref(name) for name in ("FileItem", "VectorItem", "Grid", "Animation", "Histogram")]
-            },
-            "done": ref("Done"),
-            "error": {"anyOf": [ref("Problem"), ref("InputProblem")]},
-        },
-        "examples": {one.name: {"summary": one.summary, "value": stream_text(one)} for one in examples[:2]},
     }
 
 
