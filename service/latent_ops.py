@@ -33,15 +33,15 @@ _LEAST_ANGLE = 1e-4
 
 
 class CancelledOut(UndefinedLatent):
-    """The terms of a sum cancel one another, so that nothing is left to normalise."""
+    """The terms of a sum leave nothing to normalise: they cancel one another, or their weights are tiny."""
 
 
 class UndefinedSegment(UndefinedLatent):
-    """No path leads from keyframe ``segment`` to the next one by this method."""
+    """No path leads from one keyframe to another by this method; ``keyframe`` is the one at fault."""
 
-    def __init__(self, segment: int, reason: str) -> None:
+    def __init__(self, keyframe: int, reason: str) -> None:
         super().__init__(reason)
-        self.segment = segment
+        self.keyframe = keyframe
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,12 +72,18 @@ def combine(terms: Sequence[WeightedMean], normalize: Normalization) -> Float32:
     if normalize == "match":
         squares = math.fsum(coefficient * coefficient for coefficient in coefficients_U)
         if squares < _LEAST_SQUARES:
-            raise CancelledOut("the terms cancel one another: no coefficient is left of any latent")
+            raise CancelledOut(
+                f"the weights cancel one another or are too small: the squares of the latents' coefficients "
+                f"add up to {squares:.3g}, below {_LEAST_SQUARES:g}"
+            )
         y /= math.sqrt(squares)
     elif normalize == "sphere":
         norm = float(np.linalg.norm(y))
         if norm < _LEAST_NORM:
-            raise CancelledOut("the terms cancel one another: the sum has no direction")
+            raise CancelledOut(
+                f"the weights cancel one another or are too small: the sum has the norm {norm:.3g}, below "
+                f"{_LEAST_NORM:g}"
+            )
         y *= math.sqrt(len(y)) / norm
     return _latents(y)
 
@@ -185,14 +191,17 @@ def _angles(ends_KD: Float64, points: Sequence[Point]) -> Float64:
 def _angle(ends_KD: Float64, first: int, second: int) -> float:
     """Return the angle between two keyframes, well-conditioned also near 0 and π (Kahan)."""
     if ends_KD.shape[1] == 1:
-        raise UndefinedSegment(first, "slerp turns one latent into another, and one dimension has no turn")
+        raise UndefinedSegment(second, "slerp turns one latent into another, and one dimension has no turn")
     norms = np.linalg.norm(ends_KD[[first, second]], axis=1)
-    if not norms.all():
-        raise UndefinedSegment(first, "slerp needs directions, and a latent of zeros has none")
+    for keyframe, norm in zip((first, second), norms, strict=True):
+        if norm == 0.0:
+            raise UndefinedSegment(keyframe, "slerp needs directions, and a latent of zeros has none")
     start, stop = ends_KD[first] / norms[0], ends_KD[second] / norms[1]
     angle = 2.0 * math.atan2(float(np.linalg.norm(start - stop)), float(np.linalg.norm(start + stop)))
     if math.pi - angle < _LEAST_ANGLE:
-        raise UndefinedSegment(first, "the two latents are opposite, so that no one way leads between them")
+        raise UndefinedSegment(
+            second, f"it is opposite to that of keyframe {first}, and slerp has no one way between the two"
+        )
     return angle
 
 

@@ -64,10 +64,11 @@ def _roles(request: ArithmeticRequest, model: ServedModel) -> tuple[str, ...]:
     terms = len(request.terms) if request.include_terms else 0
     roles = ("result", *("neighbour",) * jittered, *("term",) * terms)
     if len(roles) > model.max_drawn:
+        field = "jitter.n" if jittered else "include_terms"
         raise InvalidInput.at(
-            "/jitter/n" if jittered else "/include_terms",
-            f"result, neighbours and terms are {len(roles)} images together; this model draws at most "
-            f"{model.max_drawn} a request",
+            f"/{field.replace('.', '/')}",
+            f"{field}: result, neighbours and terms are {len(roles)} images together; this model draws at "
+            f"most {model.max_drawn} a request",
         )
     references = sum(len(term.of) for term in request.terms)
     if references > model.max_references:

@@ -35,6 +35,7 @@ def place_interpolate(request: InterpolateRequest, repository: Repository) -> Or
     """Check a request against its model; raises ``UnknownModel`` or ``InvalidInput``."""
     model = repository.resolve(request.model)
     output_format = chosen_format(request, model, animated=True)
+    _check_method(request, model)
     _check_length(request, model)
     keyframes = request.keyframes
     ends = referenced_origins([keyframe.latent for keyframe in keyframes])
@@ -53,6 +54,16 @@ def place_interpolate(request: InterpolateRequest, repository: Repository) -> Or
         latents=lambda: _latents(request, model, points, truncations),
         fps=request.fps,
     )
+
+
+def _check_method(request: InterpolateRequest, model: ServedModel) -> None:
+    """Raise ``InvalidInput`` for the one method that one dimension is too few for."""
+    if request.method == "slerp" and model.manifest.latent.dim == 1:
+        raise InvalidInput.at(
+            "/method",
+            "method: slerp turns one latent into another, and this model's latents have one dimension; "
+            "allowed: match, linear, cubic",
+        )
 
 
 def _check_length(request: InterpolateRequest, model: ServedModel) -> None:
@@ -123,7 +134,9 @@ def _between(truncations: Sequence[Truncation], point: Point) -> Truncation:
     if first.value == second.value:
         return first
     value = (1.0 - point.t) * first.value + point.t * second.value
-    return Truncation(mode=first.mode, value=value)
+    # Rounding may lead past an end, and past what is allowed.
+    least, most = sorted((first.value, second.value))
+    return Truncation(mode=first.mode, value=min(max(value, least), most))
 
 
 def _latents(
@@ -138,11 +151,9 @@ def _latents(
     try:
         path_ND = interpolate(named.values_ND, points, request.method, loop=request.loop)
     except UndefinedSegment as error:
-        following = (error.segment + 1) % len(references)
         raise InvalidInput.at(
-            f"/keyframes/{following}/latent",
-            f"keyframes.{following}.latent: from keyframe {error.segment} to this one, {error}; "
-            "choose another method or another latent",
+            f"/keyframes/{error.keyframe}/latent",
+            f"keyframes.{error.keyframe}.latent: {error}; choose another method or another latent",
         ) from error
     except UndefinedLatent as error:
         raise InvalidInput.at("/keyframes", f"keyframes: {error}") from error

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 # Sums this close to 1 are 1 in float32, in which the graph counts.
 _SUM_TOLERANCE = 2.0**-24
-# A class with less than this share of a blend is what rounding leaves where weights cancel one another.
-_LEAST_BLEND = 1e-12
+# A class with less than this share of a blend is what rounding leaves where weights cancel one another: each
+# weight, and each product, is off by 2^-53 of itself at most.
+_LEAST_BLEND = 2.0**-50
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,15 @@ def between(first: Label, second: Label, t: float) -> Label:
     """Return the label a share ``t`` of the way from one to another; the ends are met exactly."""
     if t == 0.0 or first == second:
         return first
-    mixed = blended((first, second), (1.0 - t, t))
-    assert mixed is not None, "weights between weights are above 0"
-    return mixed
+    classes = sorted({*first.weights, *second.weights})
+    return Label(
+        normalized(
+            {
+                index: (1.0 - t) * first.weights.get(index, 0.0) + t * second.weights.get(index, 0.0)
+                for index in classes
+            }
+        )
+    )
 
 
 def normalized(weights: dict[int, float]) -> dict[int, float]:

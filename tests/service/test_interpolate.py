@@ -251,7 +251,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     (path(at(), at(ONE), at(), at(OPPOSITE), at(ONE), model="uniform"), "#/keyframes/4/latent"),
     (path(at(ONE), at(), at(OPPOSITE), loop=True, model="uniform"), "#/keyframes/0/latent"),
     (path(at(), at(ZERO), model="uniform"), "#/keyframes/1/latent"),
-    (seeds(1, 2, model="vector"), "#/keyframes/1/latent"),
+    (path(at(ZERO), at(), model="uniform"), "#/keyframes/0/latent"),
+    (seeds(1, 2, model="vector"), "#/method"),
     (path(at(), *[at({"latent": [9e3] * 4})] * 2, at(), model="uniform", method="cubic"), "#/keyframes"),
     (path(at(ONE), at({"latent": [-1, -2, 0, 0]}), model="sphere", method="linear", steps=3), "#/keyframes"),
 ]  # fmt: skip
@@ -277,3 +278,14 @@ def test_other_methods_go_between_opposite_latents(service: LocalService, method
 def test_numbers_that_are_none_are_400(service: LocalService, field: str, number: str) -> None:
     response = service.request("POST", "/interpolate", content=f"{{{field % number}}}".encode())
     assert response.status_code == 400
+
+
+@pytest.mark.parametrize("partner", [4.999999999999999, 4.999999999999911])
+def test_no_truncation_between_two_leads_past_them(service: LocalService, partner: float) -> None:
+    """However the numbers are rounded: 5 is the most that is allowed."""
+    keyframes = [
+        {"latent": {"seed": seed}, "truncation": {"mode": "threshold", "value": value}}
+        for seed, value in ((1, 5.0), (2, partner))
+    ]
+    response = service.post("/interpolate", {"keyframes": keyframes, "steps": 60})
+    assert response.status_code == 200

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.generation.label_reading import read_labels
-from service.generation.labels import Label, weights_matrix
+from service.generation.labels import Label, between, blended, weights_matrix
 from service.generation.latent_refs import Origin
 
 CLASSES = ("a", "b", "2", "random", "e")
@@ -82,3 +82,16 @@ def test_random_in_a_list_is_each_images_own_class() -> None:
 
 def test_random_that_is_a_class_is_that_class_in_a_list_too() -> None:
     assert read_labels(["random"], [Origin(7, 0)], ("zero", "random")) == [Label({1: 1.0})]
+
+
+def test_a_blend_keeps_what_is_small_and_drops_what_rounding_leaves() -> None:
+    three, four = Label({3: 1.0}), Label({4: 1.0})
+    assert blended([three, four], [1e-9, -1e4]) == three
+    assert blended([three, three, three, four], [0.1, 0.2, -0.3, 1.0]) == four
+    assert blended([three, three], [1.0, -1.0]) is None
+
+
+def test_the_way_between_two_mixtures_loses_no_class() -> None:
+    first, second = Label({3: 1 - 1e-13, 5: 1e-13}), Label({3: 1 - 2e-13, 5: 2e-13})
+    assert {*between(first, second, 0.5).weights} == {3, 5}
+    assert between(first, second, 0.0) is first

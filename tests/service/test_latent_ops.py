@@ -241,22 +241,22 @@ def test_a_loop_returns_to_its_start_without_repeating_it(method: str, count: in
 
 
 @pytest.mark.parametrize(
-    ("keyframes", "segment"),
+    ("keyframes", "at_fault"),
     [
-        ([[1, 2], [-1, -2]], 0),
-        ([[1, 0], [0, 1], [0, -3]], 1),
-        ([[1, 0], [-math.cos(0.9e-4), math.sin(0.9e-4)]], 0),
+        ([[1, 2], [-1, -2]], 1),
+        ([[1, 0], [0, 1], [0, -3]], 2),
+        ([[1, 0], [-math.cos(0.9e-4), math.sin(0.9e-4)]], 1),
         ([[0, 0], [1, 2]], 0),
-        ([[1, 2], [2, 1], [0, -0.0]], 1),
-        ([[1], [2]], 0),
-        ([[1], [1]], 0),
+        ([[1, 2], [2, 1], [0, -0.0]], 2),
+        ([[1], [2]], 1),
+        ([[1], [1]], 1),
     ],
 )
-def test_slerp_refuses_ends_without_one_way_between_them(keyframes: list, segment: int) -> None:
+def test_slerp_refuses_ends_without_one_way_between_them(keyframes: list, at_fault: int) -> None:
     ends = np.array(keyframes, np.float32)
     with pytest.raises(UndefinedSegment) as raised:
         path(ends, "slerp", 4)
-    assert raised.value.segment == segment
+    assert raised.value.keyframe == at_fault
     for method in ("match", "linear", "cubic"):
         assert np.isfinite(path(ends, method, 4)).all()
 
