@@ -28,9 +28,21 @@ BODIES: tuple[type[Strict], ...] = (GenerateRequest, ArithmeticRequest, Interpol
 MODEL_PATTERN = f"{NAME_PATTERN[:-1]}(?::[1-9][0-9]{{0,8}})?$"
 DIGEST_PATTERN = "^sha256:[0-9a-f]{64}$"
 
+_SHOWN = 20
+"""Of more models, or classes, than this a description names only the first."""
+
 _NULL: Json = {"type": "null"}
 _STRICT: tuple[type[Strict], ...] = (*BODIES, Term, Jitter, Keyframe, *REFERENCES.values())
 _MOST_LABEL_WEIGHT = 1e300
+_LABELS = {
+    "GenerateRequest": (
+        "ClassLabels",
+        "Absent, each image's seed draws one; latents without a seed need one.",
+    ),
+    "ArithmeticRequest": ("ClassLabels", "Absent, the terms' labels are summed as their latents are."),
+    "Term": ("ClassLabel", "What this term shows; on all terms or on none. Neither random nor balanced."),
+    "Keyframe": ("ClassLabel", "On all keyframes or on none; absent, each seed draws one."),
+}
 
 
 def ref(name: str, kind: str = "schemas") -> Json:
@@ -80,8 +92,14 @@ def _generated() -> dict[str, Json]:
             # A title made of the key says nothing that the key does not.
             if isinstance(one.get("title"), str):
                 del one["title"]
+            if isinstance(one.get("description"), str):
+                one["description"] = one["description"].replace("``", "`")
+    bodies = {kind.__name__ for kind in _STRICT}
     for name, schema in schemas.items():
         schema["title"] = name
+        if name not in bodies and "properties" in schema:
+            # An answer has all its keys, also those that its class could do without.
+            schema["required"] = list(schema["properties"])
     return schemas
 
 
@@ -122,13 +140,9 @@ def _use_shared(schemas: dict[str, Json]) -> None:
         schemas[body.__name__]["properties"]["model"] |= {
             "anyOf": [ref("ModelReference"), _NULL],
         }
-    for name, label in {
-        "GenerateRequest": "ClassLabels",
-        "ArithmeticRequest": "ClassLabels",
-        "Term": "ClassLabel",
-        "Keyframe": "ClassLabel",
-    }.items():
-        schemas[name]["properties"]["class_label"] = {"anyOf": [ref(label), _NULL]}
+    for name, (label, description) in _LABELS.items():
+        labelled: Json = {"description": description, "anyOf": [ref(label), _NULL]}
+        schemas[name]["properties"]["class_label"] = labelled
     for name in ("GenerateRequest", "ArithmeticRequest", "Keyframe"):
         schemas[name]["properties"]["truncation"] = {"anyOf": [ref("Truncation"), _NULL]}
     reference = ref("LatentReference")
@@ -143,6 +157,10 @@ def _limit(schemas: dict[str, Json], repository: Repository) -> None:
     models = repository.all()
     rows = max(model.max_rows for model in models)
     dims = [model.manifest.latent.dim for model in models]
+    by_model = ", ".join(f"{model.max_rows} of {model.name}:{model.version}" for model in models[:_SHOWN])
+    dims_by_model = ", ".join(
+        f"{model.manifest.latent.dim} of {model.name}:{model.version}" for model in models[:_SHOWN]
+    )
     generate = schemas["GenerateRequest"]["properties"]
     generate["n"]["anyOf"][0]["maximum"] = rows
     generate["latents"]["anyOf"][0] |= {"minItems": 1, "maxItems": rows}
@@ -151,6 +169,9 @@ def _limit(schemas: dict[str, Json], repository: Repository) -> None:
     schemas["InterpolateRequest"]["properties"]["steps"]["anyOf"][0]["maximum"] = frames
     for kind, key in (("LatentRef", "latent"), ("GraphInputRef", "z")):
         schemas[kind]["properties"][key] |= {"minItems": min(dims), "maxItems": max(dims)}
+        schemas[kind]["properties"][key]["description"] += f" Dimensions: {dims_by_model}."
+    for described in (generate["n"], generate["latents"], schemas["Jitter"]["properties"]["n"]):
+        described["description"] += f" At most {by_model}."
 
 
 def _model_reference(repository: Repository) -> Json:
@@ -166,7 +187,7 @@ def _model_reference(repository: Repository) -> Json:
 def _class_labels(repository: Repository) -> dict[str, Json]:
     models = repository.all()
     named = [model for model in models if model.manifest.classes is not None]
-    known = {model.name: list((model.manifest.classes or ())[:20]) for model in named}
+    known = {model.name: list((model.manifest.classes or ())[:_SHOWN]) for model in named}
     spelled = (
         "; ".join(f"{name}: {', '.join(classes)}" for name, classes in known.items()) or "no model has any"
     )
