@@ -82,6 +82,8 @@ class Reader:
         return found
 
     def _header_faults(self, described: Json, answer: httpx.Response) -> Iterator[str]:
+        known = {name.lower() for name in described} | {"content-type", "content-length"}
+        yield from (f"header {name}" for name in answer.headers if name not in known)
         for name, part in described.items():
             header = self.resolved(part)
             if name in answer.headers:

@@ -42,6 +42,11 @@ line of text.
 
 **Every answer** has `X-Request-Id` and `Server-Timing`."""
 
+_CROSS_ORIGIN = """
+
+**Pages of other origins** may ask, as far as the service's operator allows: answers have the Access-Control-…
+headers of the Fetch standard then, and OPTIONS answers a browser's question beforehand with 204."""
+
 
 def build_document(repository: Repository, settings: Settings, assets: list[str]) -> Json:
     """Return the OpenAPI document; ``assets`` are the files of the page that shows it."""
@@ -71,6 +76,8 @@ def build_document(repository: Repository, settings: Settings, assets: list[str]
             "headers": header_components(),
         },
     }
+    if settings.cors_origins:
+        document["info"]["description"] += _CROSS_ORIGIN
     if protected:
         _ask_for_keys(document)
     return document

@@ -121,7 +121,7 @@ def _response(examples: Sequence[Example], *, animated: bool) -> Json:
         "description": "What was drawn, in the form that Accept asks for. Every form but JSON states the "
         "model, and the seed and the class if all images share them, in headers. In the examples all "
         "images are blank.",
-        "headers": headers(*FACTS, "Cache-Control", of=(*ALWAYS, *CHOSEN)),
+        "headers": headers(*FACTS, "Cache-Control", "X-Accel-Buffering", of=(*ALWAYS, *CHOSEN)),
         "content": {
             CONTENT_TYPES["json"]: {
                 "schema": ref("Answer"),

@@ -14,7 +14,8 @@ ALWAYS = ("X-Request-Id", "Server-Timing")
 CHOSEN = ("Vary",)
 """On every answer whose form the client's Accept decides."""
 KEPT = ("ETag", "Cache-Control")
-"""On every answer that a client may keep."""
+STATED = (*KEPT, "X-Content-Type-Options")
+"""On every answer that a client may keep; and on the files of the page, and the document."""
 FACTS = ("X-Model", "X-Model-Version", "X-Model-Digest", "X-Seed", "X-Index", "X-Class-Label")
 """The facts of a drawing, beside a body that cannot carry them."""
 
@@ -61,6 +62,17 @@ def header_components() -> dict[str, Json]:
         ),
         "Allow": _header("The path's methods.", {"type": "string"}, "GET, HEAD", required=True),
         "Location": _header("Where the page is.", {"type": "string"}, "/docs", required=True),
+        "X-Accel-Buffering": _header(
+            "Asks proxies to pass each event on as it comes.", {"type": "string", "const": "no"}, "no"
+        ),
+        "X-Content-Type-Options": _header(
+            "The media type is the one that is stated.", {"type": "string", "const": "nosniff"}, "nosniff"
+        ),
+        "Content-Security-Policy": _header(
+            "The page loads nothing from anywhere else.",
+            {"type": "string"},
+            "default-src 'none'; script-src 'self'",
+        ),
         "WWW-Authenticate": _header(
             "How to give a key.", {"type": "string"}, 'Bearer realm="forger"', required=True
         ),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from service.encoding import CONTENT_TYPES
 from service.http.openapi.drawing_paths import binary
-from service.http.openapi.headers import ALWAYS, CHOSEN, FACTS, KEPT, headers
+from service.http.openapi.headers import ALWAYS, CHOSEN, FACTS, KEPT, STATED, headers
 from service.http.openapi.parameters import parameters
 from service.http.openapi.problems import ProblemResponses
 from service.http.openapi.schemas import Json, ref
@@ -140,11 +140,12 @@ class ReadingPaths:
             "description": "For who likes text/html better than text/plain: the page.",
             "headers": headers("Location", of=(*ALWAYS, *CHOSEN)),
         }
-        document = _ok("This document.", JSON, {"schema": {"type": "object"}}, *KEPT)
-        page = _ok("The page.", "text/html", html, *KEPT)
-        asset = _ok("The file.", "text/css", html, *KEPT)
+        document = _ok("This document.", JSON, {"schema": {"type": "object"}}, *STATED)
+        page = _ok("The page.", "text/html", html, *STATED, "Content-Security-Policy")
+        asset = _ok("The file.", "text/css", html, *STATED)
         asset["content"]["text/javascript"] = html
-        kept = {"304": _NOT_MODIFIED}
+        known = headers(*STATED, "Content-Security-Policy")
+        kept = {"304": {**_NOT_MODIFIED, "headers": known}}
         return {
             "/": self._get(
                 "about",
