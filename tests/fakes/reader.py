@@ -75,6 +75,7 @@ class Reader:
         content = response["content"][media_type]
         if media_type.endswith("json"):
             found += self.faults(content["schema"], answer.json())
+            found += self._kind_faults(content, answer) if "problem" in media_type else []
         elif media_type == "application/zip":
             found += self._archive_faults(answer.content)
         elif media_type == "text/event-stream":
@@ -92,6 +93,15 @@ class Reader:
                 yield from (f"{name}: {fault}" for fault in self.faults(header["schema"], value))
             elif header.get("required"):
                 yield f"no {name}"
+
+    def _kind_faults(self, content: Json, answer: httpx.Response) -> list[str]:
+        """Return what is wrong with a problem that is of none of the kinds that the examples show."""
+        kinds = {
+            (example["value"]["type"], example["value"]["status"]) for example in content["examples"].values()
+        }
+        problem = answer.json()
+        told = (problem["type"], answer.status_code)
+        return [] if told in kinds and problem["status"] == told[1] else [f"a problem {told}"]
 
     def _archive_faults(self, content: bytes) -> list[str]:
         schema = {"oneOf": [{"$ref": f"#/components/schemas/{name}"} for name in _LINES]}
