@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import tomllib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,12 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from pydantic.json_schema import GenerateJsonSchema
 
+from contract.manifest import VectorOutput
 from service.http.openapi.document import API_VERSION
 from service.http.openapi.problems import all_slugs
+from service.http.openapi.served import ServedDocument, ServedFile
 from service.http.problems import BY_SLUG
-from tests.fakes.models import VECTOR, write_models
+from tests.fakes.models import COLOUR, VECTOR, write_models
 from tests.fakes.reader import Reader
 from tests.fakes.site import LocalService, local_service
 
@@ -260,6 +264,27 @@ def test_a_service_of_vectors_alone_has_a_sound_document(tmp_path: Path) -> None
     with local_service(write_models(tmp_path, [VECTOR])) as site:
         reader = Reader.of(site)
         assert list(OpenAPIV31SpecValidator(reader.document).iter_errors()) == []
+
+
+def test_large_outputs_do_not_make_it_long(tmp_path: Path) -> None:
+    models = [replace(VECTOR, output=VectorOutput(size=60_000)), replace(COLOUR, dim=3000)]
+    with local_service(write_models(tmp_path, models), default_model="vector") as site:
+        assert len(site.get("/openapi.json").content) < 1_500_000
+
+
+def test_who_asks_while_it_is_built_waits_for_it() -> None:
+    built = []
+
+    def build() -> dict[str, Any]:
+        built.append(1)
+        return {"n": len(built)}
+
+    async def ask() -> list[ServedFile]:
+        document = ServedDocument(build)
+        return await asyncio.gather(*(document.file() for _ in range(8)))
+
+    assert {file.content for file in asyncio.run(ask())} == {b'{"n":1}'}
+    assert built == [1]
 
 
 def test_its_version_is_that_of_the_project() -> None:

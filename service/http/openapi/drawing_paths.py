@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from service.encoding import CONTENT_TYPES
+from service.generation.order import Order
 from service.http.openapi.drawn_examples import answer_document, stream_text
 from service.http.openapi.events import stream_content
 from service.http.openapi.examples import Example
@@ -22,6 +24,9 @@ _PROBLEMS = (
 _ANSWERS_SHOWN = ("one", "class", "mixture", "several", "grid", "echoed-latent", "sum-of-means", "neighbours",
                   "terms", "slerp", "animation", "classes")  # fmt: skip
 _MOST_ITEMS_SHOWN = 12
+_MOST_NUMBERS_SHOWN = 1000
+# Blank images are packed to little, and yet it takes time.
+_MOST_LEVELS_SHOWN = 2_000_000
 
 _ACCEPT = """
 `Accept` decides the form of the answer (q-values count; `*/*` or no Accept means JSON):
@@ -116,7 +121,7 @@ def _request_body(schema: str, examples: Sequence[Example], *, required: bool) -
 
 def _response(examples: Sequence[Example], *, animated: bool) -> Json:
     files = ("png", "jpeg", "webp", *(("gif",) if animated else ()), "npy", "zip")
-    shown = [one for one in examples if one.name in _ANSWERS_SHOWN and one.order.count <= _MOST_ITEMS_SHOWN]
+    shown = _shown(examples)
     return {
         "description": "What was drawn, in the form that Accept asks for. Every form but JSON states the "
         "model, and the seed and the class if all images share them, in headers. In the examples all "
@@ -135,6 +140,18 @@ def _response(examples: Sequence[Example], *, animated: bool) -> Json:
             ),
         },
     }
+
+
+def _shown(examples: Sequence[Example]) -> list[Example]:
+    """Return the examples whose answers are shown: the first in any case, and others that are short."""
+    suited = [one for one in examples if one.name in _ANSWERS_SHOWN]
+    return [one for place, one in enumerate(suited) if place == 0 or _is_short(one.order)]
+
+
+def _is_short(order: Order) -> bool:
+    most = _MOST_LEVELS_SHOWN if order.model.is_image else _MOST_NUMBERS_SHOWN
+    size = order.count * math.prod(order.model.manifest.output.shape)
+    return order.count <= _MOST_ITEMS_SHOWN and size <= most
 
 
 def binary(media_type: str) -> Json:
