@@ -21,10 +21,10 @@ from service.http.openapi.served import ServedDocument, ServedFile
 from service.runtime import Runtime
 
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-"""Swagger UI draws icons from data addresses, shows images from blobs, and styles some elements inline."""
+"""Swagger UI draws its icons from data addresses, and shows images from blobs."""
 
 _CSS, _JS, _HTML = "text/css", "text/javascript", "text/html"
 _SWAGGER = {"swagger-ui.css": _CSS, "swagger-ui-bundle.js": _JS}

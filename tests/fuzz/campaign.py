@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import random
 import time
@@ -12,6 +13,7 @@ from typing import Any
 
 import httpx
 import schemathesis
+from schemathesis import GenerationMode
 from schemathesis.engine import events, from_schema
 from schemathesis.hooks import unregister
 
@@ -27,10 +29,12 @@ _CHECKS = (
 )
 # What a sound request may meet all the same: only its model, or its Accept, knows better than the document.
 _ANSWERS_TO_SOUND_REQUESTS = ["2xx", "3xx", "404", "406", "409", "422", "504"]
-_FORMS = (
-    "application/json", "application/zip", "application/x-npy", "text/event-stream", "*/*", "text/csv",
-    "image/png", "image/jpeg", "image/webp", "image/gif", "image/*;q=0.5, */*;q=0.1",
+_ALWAYS_POSSIBLE = ("application/json", "application/zip", "text/event-stream", "image/*;q=0.5, */*;q=0.1")
+_SOMETIMES_POSSIBLE = (
+    "application/x-npy", "image/png", "image/jpeg", "image/webp", "image/gif", "text/csv",
 )  # fmt: skip
+
+_SAMPLES_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -47,10 +51,10 @@ class Effort:
 
 @dataclass
 class Report:
-    """How many answers of each status each operation gave, and a request for each kind of wrong answer."""
+    """How many answers of each status each operation gave, and the wrong ones with their requests."""
 
     answers: Counter[tuple[str, int]] = field(default_factory=Counter)
-    faults: dict[str, str] = field(default_factory=dict)
+    faults: dict[str, list[str]] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
 
     @property
@@ -67,8 +71,8 @@ class Report:
             counts = {status: n for (one, status), n in sorted(self.answers.items()) if one == operation}
             spelled = "  ".join(f"{status}: {n}" for status, n in counts.items())
             yield f"{operation:42} {sum(counts.values()):6}   {spelled}"
-        for fault, sample in self.faults.items():
-            yield f"\n{fault}\n  {sample}"
+        for fault, samples in self.faults.items():
+            yield "\n".join([f"\n{fault}, {len(samples)} times", *samples[:_SAMPLES_SHOWN]])
         yield from self.errors
 
 
@@ -77,19 +81,36 @@ def carry_out(url: str, seed: int, effort: Effort, report: Report | None = None)
     report = Report() if report is None else report
     # Loaded from its address, the document would leave out its own route.
     document = httpx.get(f"{url}/openapi.json").raise_for_status().json()
-    schema = schemathesis.openapi.from_dict(document, config=_configuration(url, seed, effort))
     before_call = _choose_accept(random.Random(seed))
     late = time.monotonic() + effort.seconds
     schemathesis.hook(before_call)
     try:
-        stream = from_schema(schema).execute()
-        for event in stream:
-            _take(event, report)
-            if report.requests >= effort.requests or time.monotonic() > late:
-                stream.stop()
+        for part in (document, _without_latents(document)):
+            schema = schemathesis.openapi.from_dict(part, config=_configuration(url, seed, effort))
+            stream = from_schema(schema).execute()
+            for event in stream:
+                _take(event, report)
+                if report.requests >= effort.requests or time.monotonic() > late:
+                    stream.stop()
     finally:
         unregister(before_call)
     return report
+
+
+def _without_latents(document: dict[str, Any]) -> dict[str, Any]:
+    """Return a document of images of seeds alone.
+
+    Latents and seeds exclude one another, which no schema says: of a body with both, the fuzzer would learn
+    nothing about its other fields.
+    """
+    part = copy.deepcopy(document)
+    part["paths"] = {"/generate": part["paths"]["/generate"]}
+    del part["components"]["schemas"]["GenerateRequest"]["properties"]["latents"]
+    (content,) = part["paths"]["/generate"]["post"]["requestBody"]["content"].values()
+    content["examples"] = {
+        name: example for name, example in content["examples"].items() if "latents" not in example["value"]
+    }
+    return part
 
 
 def _configuration(url: str, seed: int, effort: Effort) -> schemathesis.Config:
@@ -119,7 +140,10 @@ def _configuration(url: str, seed: int, effort: Effort) -> schemathesis.Config:
             "checks": {
                 "enabled": False,
                 **{name: {"enabled": True} for name in _CHECKS},
-                "positive_data_acceptance": {"expected-statuses": _ANSWERS_TO_SOUND_REQUESTS},
+                "positive_data_acceptance": {
+                    "enabled": True,
+                    "expected-statuses": _ANSWERS_TO_SOUND_REQUESTS,
+                },
             },
         }
     )
@@ -129,8 +153,11 @@ def _choose_accept(chance: random.Random) -> Any:
     """Return a hook that asks for answers of all forms: OpenAPI has no parameter for that."""
 
     def before_call(_context: Any, case: Any, _options: Any) -> None:
+        # A body that must be refused is not to be refused for its Accept.
+        is_unsound = case.meta is not None and case.meta.generation.mode is GenerationMode.NEGATIVE
+        forms = _ALWAYS_POSSIBLE if is_unsound else (*_ALWAYS_POSSIBLE, *_SOMETIMES_POSSIBLE)
         if case.method == "POST" and chance.random() < 0.7:
-            case.headers["Accept"] = chance.choice(_FORMS)
+            case.headers["Accept"] = chance.choice(forms)
         elif case.path == "/" and chance.random() < 0.5:
             case.headers["Accept"] = "text/html"
 
@@ -151,8 +178,9 @@ def _take(event: Any, report: Report) -> None:
                 check, response, recorder.cases[case_id].value
             ):
                 failure = check.failure_info.failure
-                name = f"{recorder.label}: {check.name}: {failure.title}: {failure.message[:400]}"
-                report.faults.setdefault(name, check.failure_info.code_sample[:3000])
+                name = f"{recorder.label}: {check.name}: {failure.title}"
+                seen = f"{failure.message[:600]}\n  {check.failure_info.code_sample[:3000]}"
+                report.faults.setdefault(name, []).append(seen)
 
 
 def _asked_for(check: Any, response: Any, case: Any) -> bool:

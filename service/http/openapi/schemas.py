@@ -50,12 +50,15 @@ def ref(name: str, kind: str = "schemas") -> Json:
     return {"$ref": f"#/components/{kind}/{name}"}
 
 
-def nullable(schema: Json) -> Json:
-    """Return the schema with null allowed besides."""
-    alternatives = schema.get("anyOf", [])
-    if _NULL in alternatives:
-        return schema
-    return {"anyOf": [*(alternatives or [schema]), _NULL]}
+def _nullable(schema: Json) -> Json:
+    """Return the schema with null allowed besides, as one list of types or of values where that can be."""
+    kinds = [one for one in schema.get("anyOf", [schema]) if one != _NULL]
+    values = [one.get("enum", [one["const"]] if "const" in one else []) for one in kinds]
+    if all(values):
+        return {"type": ["string", "null"], "enum": [*(value for listed in values for value in listed), None]}
+    if len(kinds) == 1 and "type" in kinds[0]:
+        return {**kinds[0], "type": [kinds[0]["type"], "null"]}
+    return {"anyOf": [*kinds, _NULL]}
 
 
 def component_schemas(repository: Repository) -> dict[str, Json]:
@@ -121,7 +124,7 @@ def _null_is_absent(kind: type[Strict], schema: Json) -> None:
         if name not in schema.get("required", ()):
             described = properties[name].pop("description", None)
             default = properties[name].pop("default", None)
-            properties[name] = nullable(properties[name])
+            properties[name] = _nullable(properties[name])
             properties[name] |= {} if described is None else {"description": described}
             properties[name] |= {} if default is None else {"default": default}
 
@@ -137,16 +140,16 @@ def _other_kinds_absent(name: str, properties: dict[str, Json]) -> None:
 def _use_shared(schemas: dict[str, Json]) -> None:
     """Replace what the bodies spell out, or leave open, by the named schemas."""
     for body in BODIES:
-        schemas[body.__name__]["properties"]["model"] |= {
-            "anyOf": [ref("ModelReference"), _NULL],
-        }
+        model = schemas[body.__name__]["properties"]["model"]
+        described = {"description": model["description"]}
+        schemas[body.__name__]["properties"]["model"] = {**described, "anyOf": [ref("ModelReference"), _NULL]}
     for name, (label, description) in _LABELS.items():
         labelled: Json = {"description": description, "anyOf": [ref(label), _NULL]}
         schemas[name]["properties"]["class_label"] = labelled
     for name in ("GenerateRequest", "ArithmeticRequest", "Keyframe"):
         schemas[name]["properties"]["truncation"] = {"anyOf": [ref("Truncation"), _NULL]}
     reference = ref("LatentReference")
-    schemas["GenerateRequest"]["properties"]["latents"]["anyOf"][0]["items"] = reference
+    schemas["GenerateRequest"]["properties"]["latents"]["items"] = reference
     schemas["Term"]["properties"]["of"]["items"] = reference
     latent = schemas["Keyframe"]["properties"]["latent"]
     schemas["Keyframe"]["properties"]["latent"] = {"description": latent["description"], **reference}
@@ -162,11 +165,11 @@ def _limit(schemas: dict[str, Json], repository: Repository) -> None:
         f"{model.manifest.latent.dim} of {model.name}:{model.version}" for model in models[:_SHOWN]
     )
     generate = schemas["GenerateRequest"]["properties"]
-    generate["n"]["anyOf"][0]["maximum"] = rows
-    generate["latents"]["anyOf"][0] |= {"minItems": 1, "maxItems": rows}
-    schemas["Jitter"]["properties"]["n"]["anyOf"][0]["maximum"] = rows
+    generate["n"]["maximum"] = rows
+    generate["latents"] |= {"minItems": 1, "maxItems": rows}
+    schemas["Jitter"]["properties"]["n"]["maximum"] = rows
     frames = max(model.max_frames for model in models)
-    schemas["InterpolateRequest"]["properties"]["steps"]["anyOf"][0]["maximum"] = frames
+    schemas["InterpolateRequest"]["properties"]["steps"]["maximum"] = frames
     for kind, key in (("LatentRef", "latent"), ("GraphInputRef", "z")):
         schemas[kind]["properties"][key] |= {"minItems": min(dims), "maxItems": max(dims)}
         schemas[kind]["properties"][key]["description"] += f" Dimensions: {dims_by_model}."
