@@ -37,7 +37,11 @@ _WORD_RANGE = 2.0**32
 
 
 class UndefinedLatent(ValueError):
-    """The latent has no image under this prior and truncation; the message says why."""
+    """A latent has no image under this prior and truncation; the message says why, ``row`` which one."""
+
+    def __init__(self, message: str, row: int | None = None) -> None:
+        super().__init__(message)
+        self.row = row
 
 
 class Prior(StrEnum):
@@ -133,7 +137,8 @@ def _on_sphere(latent_ND: Float32) -> Float32:
     g = latent_ND.astype(np.float64)
     norm_N1 = np.linalg.norm(g, axis=1, keepdims=True)
     if not np.all(norm_N1 > 0):
-        raise UndefinedLatent("a latent of zeros has no direction, which a sphere prior needs")
+        row = int(np.argmin(norm_N1 > 0))
+        raise UndefinedLatent("a latent of zeros has no direction, which a sphere prior needs", row)
     return np.asarray(g * (np.sqrt(g.shape[1]) / norm_N1), dtype=np.float32)
 
 

@@ -28,7 +28,7 @@ ArrayT = TypeVar("ArrayT", bound=NDArray[Any])
 # The most float32 values of a run's output: 64 MiB.
 _RUN_VALUES = 2**24
 _VECTOR_BATCH = 2048
-# The most values of a request's latents, and of its output: 64 MiB as pixels.
+# The most values of a request's latents, class weights and output: 64 MiB as pixels.
 _REQUEST_VALUES = 2**26
 
 
@@ -53,9 +53,9 @@ def rows_per_run(output: ImageOutput | VectorOutput, max_images: int) -> int:
     return max(1, min(wanted, _RUN_VALUES // int(np.prod(output.shape))))
 
 
-def rows_per_request(output: ImageOutput | VectorOutput, dim: int, wanted: int) -> int:
+def rows_per_request(output: ImageOutput | VectorOutput, dim: int, classes: int, wanted: int) -> int:
     """Return the most rows of one request: fewer than wanted if they would fill the memory."""
-    return max(1, min(wanted, _REQUEST_VALUES // max(dim, int(np.prod(output.shape)))))
+    return max(1, min(wanted, _REQUEST_VALUES // max(dim, classes, int(np.prod(output.shape)))))
 
 
 def most_latents(dim: int) -> int:

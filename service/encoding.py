@@ -68,7 +68,11 @@ def encode_animation(images_NHWC: Pixels, file_format: str, quality: int, fps: i
     if file_format == "gif":
         # Time in a GIF runs in hundredths of a second, and viewers slow down what stays for only one.
         shown_ms = _durations_ms(len(images_NHWC), fps, unit_ms=10, least_ms=20)
-        first.save(buffer, "GIF", save_all=True, append_images=others, duration=shown_ms, loop=0, disposal=1)
+        # What is transparent must not show the image before it.
+        disposal = 2 if first.mode == "RGBA" else 1
+        first.save(
+            buffer, "GIF", save_all=True, append_images=others, duration=shown_ms, loop=0, disposal=disposal
+        )
     else:
         shown_ms = _durations_ms(len(images_NHWC), fps, unit_ms=1, least_ms=1)
         first.save(

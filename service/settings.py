@@ -62,7 +62,7 @@ class Settings(BaseModel):
     max_frames: int = Field(512, ge=2, le=4096, description="2 to 4096 images an interpolation")
     max_batch: int = Field(32, ge=1, le=1024, description="1 to 1024 images a run of a model")
     queue_rows: int = Field(
-        1024,
+        4096,
         ge=1,
         le=1_048_576,
         description="1 to 1048576 images waiting for a model, at least FORGER_MAX_IMAGES",

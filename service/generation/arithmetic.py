@@ -157,7 +157,7 @@ def _latents(request: ArithmeticRequest, model: ServedModel) -> Latents:
         ]
         rows.append(np.stack(alone))
     drawn = Referenced(np.concatenate(rows), named.is_canonical)
-    return as_latents(drawn, spec, request.truncation, field="terms")
+    return as_latents(drawn, spec, request.truncation, place_of=lambda _row: ("terms",))
 
 
 def _combined(terms: Sequence[WeightedMean], normalize: Normalization, place: Location) -> Float32:

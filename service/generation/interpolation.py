@@ -23,7 +23,7 @@ from service.latent_ops import Point, UndefinedSegment, interpolate, path_points
 from service.models.repository import Repository, ServedModel
 from service.requests.bodies import InterpolateRequest, Keyframe
 from service.requests.reading import read_body_as
-from service.requests.wording import describe
+from service.requests.wording import Location, describe
 
 
 def read_interpolate(document: object, _repository: Repository) -> InterpolateRequest:
@@ -139,6 +139,10 @@ def _between(truncations: Sequence[Truncation], point: Point) -> Truncation:
     return Truncation(mode=first.mode, value=min(max(value, least), most))
 
 
+def _place(point: Point) -> Location:
+    return ("keyframes",) if point.keyframe is None else ("keyframes", point.keyframe, "latent")
+
+
 def _latents(
     request: InterpolateRequest,
     model: ServedModel,
@@ -161,6 +165,6 @@ def _latents(
         Referenced(path_ND, named.is_canonical),
         spec,
         truncations,
-        field="keyframes",
+        place_of=lambda row: _place(points[row]),
         truncation_place=("keyframes", 0, "truncation"),
     )

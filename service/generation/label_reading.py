@@ -82,7 +82,8 @@ class LabelReader:
                 return self._random(origins, place)
             if value == BALANCED:
                 return self._balanced(origins, place)
-        label = self._fixed(value, place)
+        keywords = all(origin.seed is not None for origin in origins)
+        label = self._fixed(value, place, keywords=keywords)
         return [label] * len(origins)
 
     def by_default(self, origins: Sequence[Origin], place: Location) -> list[Label]:
@@ -90,19 +91,19 @@ class LabelReader:
         if any(origin.seed is None for origin in origins):
             raise _fault(
                 place,
-                "this model has classes and a latent without a seed draws none, so a class_label is needed; "
+                "this model has classes, and only an image of a seed draws its own: a class_label is needed; "
                 f"{self._allowed(keywords=False)}",
             )
         return self._random(origins, place)
 
-    def _fixed(self, value: Any, place: Location) -> Label:  # noqa: ANN401 - a JSON value
+    def _fixed(self, value: Any, place: Location, *, keywords: bool) -> Label:  # noqa: ANN401 - a JSON value
         if isinstance(value, str) and value in self._by_name:
             return Label({self._by_name[value]: 1.0})
         if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(self._classes):
             return Label({value: 1.0})
         if isinstance(value, dict):
             return Label(self._weights(value, place))
-        raise _fault(place, f"{describe(value)} is no class; {self._allowed()}")
+        raise _fault(place, f"{describe(value)} is no class; {self._allowed(keywords=keywords)}")
 
     def _weights(self, value: dict[str, Any], place: Location) -> dict[int, float]:
         weights: dict[int, float] = {}
@@ -144,7 +145,7 @@ class LabelReader:
         if any(origin.seed is None for origin in origins):
             raise _fault(place, f"{why}, and not every image here has one; {self._allowed(keywords=False)}")
 
-    def _allowed(self, *, keywords: bool = True) -> str:
+    def _allowed(self, *, keywords: bool) -> str:
         shown = ", ".join(self._classes[:_CLASSES_SHOWN])
         more = ", …" if len(self._classes) > _CLASSES_SHOWN else ""
         also = f", {RANDOM} or {BALANCED}" if keywords else ""

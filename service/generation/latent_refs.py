@@ -117,12 +117,12 @@ def as_latents(
     spec: LatentSpec,
     truncation: Truncation | Sequence[Truncation] | None,
     *,
-    field: str = "latents",
+    place_of: PlaceOf,
     truncation_place: Location = ("truncation",),
 ) -> Latents:
     """Return latents as the graph takes them: through the prior and truncated, or with ``z`` as they are.
 
-    Raises ``InvalidInput``, at ``field`` if a latent has no image under the prior.
+    Raises ``InvalidInput``; ``place_of`` tells where in the body each latent comes from.
     """
     if not referenced.is_canonical:
         if truncation is not None:
@@ -131,7 +131,7 @@ def as_latents(
     try:
         z_ND = graph_input(referenced.values_ND, spec.prior, truncation)
     except UndefinedLatent as error:
-        raise _fault((field,), str(error)) from error
+        raise _fault(place_of(error.row or 0), str(error)) from error
     return Latents(referenced.values_ND, z_ND)
 
 

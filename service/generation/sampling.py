@@ -21,7 +21,7 @@ from service.generation.order import Order, check_count, chosen_format
 from service.models.repository import Repository, ServedModel
 from service.requests.bodies import GenerateRequest
 from service.requests.reading import read_body_as
-from service.requests.wording import describe
+from service.requests.wording import Location, describe
 
 
 def read_generate(document: object, repository: Repository) -> GenerateRequest:
@@ -90,5 +90,9 @@ def _latents(request: GenerateRequest, model: ServedModel, origins: tuple[Origin
     if request.latents is None:
         named = seeded(origins, spec.dim)
     else:
-        named = referenced(request.latents, spec.dim, lambda place: ("latents", place))
-    return as_latents(named, spec, request.truncation)
+        named = referenced(request.latents, spec.dim, _place)
+    return as_latents(named, spec, request.truncation, place_of=_place)
+
+
+def _place(row: int) -> Location:
+    return ("latents", row)

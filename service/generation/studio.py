@@ -58,15 +58,21 @@ class Studio:
                 f"{busy} rows of this model are being prepared or encoded and at most {backend.queue_limit} "
                 f"may; {order.count} more do not fit."
             )
-        return await self.work_on(order, _prepare, order)
+        return await self.work_on(order, order.count, _prepare, order)
 
-    async def work_on(self, order: Order, function: Callable[..., ReturnT], *args: Any) -> ReturnT:  # noqa: ANN401 - any arguments
-        """Run a function on the studio's threads, where the order's rows count as waiting until it ends."""
-        self._rows_on_threads[order.model.backend] += order.count
+    async def work_on(
+        self,
+        order: Order,
+        rows: int,
+        function: Callable[..., ReturnT],
+        *args: Any,  # noqa: ANN401 - any arguments
+    ) -> ReturnT:
+        """Run a function on the studio's threads, where so many of the order's rows wait until it ends."""
+        self._rows_on_threads[order.model.backend] += rows
         try:
             return await self.off_loop(function, *args)
         finally:
-            self._rows_on_threads[order.model.backend] -= order.count
+            self._rows_on_threads[order.model.backend] -= rows
 
     async def off_loop(self, function: Callable[..., ReturnT], *args: Any) -> ReturnT:  # noqa: ANN401 - any arguments
         """Run a function on the studio's threads."""

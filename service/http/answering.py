@@ -38,5 +38,5 @@ def record(error: Exception, request: Request) -> None:
     exchange.problem_slug = problem.slug
     if not isinstance(error, ForgerError):
         logger.error("request %s failed unexpectedly", exchange.name, exc_info=error)
-    elif problem.status >= 500:
+    elif problem.status == 500:
         logger.warning("request %s: %s: %s", exchange.name, problem.slug, error)

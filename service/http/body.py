@@ -15,6 +15,8 @@ _READ_AS_JSON = frozenset(
 )
 _MOST_DIGITS = 400
 _MOST_KEYS = 16_384
+# Twice as many as the longest list of latents has, each an object that holds a list.
+_MOST_CONTAINERS = 262_144
 _ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -50,10 +52,13 @@ def parse_json(body: bytes) -> Any:  # noqa: ANN401 - any JSON document
 
     Stricter than ``json.loads``: UTF-8, no NaN or Infinity, no repeated keys (which of the two is meant
     is anyone's guess), no half surrogate pairs (they cannot be written again), no object with more keys
-    than any model has classes. Raises ``MalformedBody``.
+    than any model has classes. Millions of small lists, which the parser would not let go of for seconds,
+    are refused unparsed. Raises ``MalformedBody``.
     """
     if not body.strip():
         return {}
+    if body.count(b"[") + body.count(b"{") > _MOST_CONTAINERS:
+        raise MalformedBody(f"The body has more than {_MOST_CONTAINERS} lists and objects.")
     try:
         document = json.loads(
             body.decode("utf-8-sig"),

@@ -19,7 +19,7 @@ from service.generation.sampling import place_generate, read_generate
 from service.http.body import parse_json, read_body
 from service.http.departure import unless_client_leaves
 from service.http.event_stream import EventStream
-from service.http.negotiation import negotiate
+from service.http.negotiation import accepted, negotiate
 from service.models.repository import Repository
 from service.packaging.answer import Package, package
 from service.packaging.events import EVENT_STREAM
@@ -29,8 +29,8 @@ from service.runtime import Runtime
 
 ReturnT = TypeVar("ReturnT")
 
-# What is read on the event loop itself takes well under a millisecond.
-_LIGHT_BODY_BYTES = 32 * 1024
+# What is read on the event loop itself takes a millisecond or two at worst.
+_LIGHT_BODY_BYTES = 4 * 1024
 _LIGHT_ROWS = 256
 
 
@@ -52,6 +52,8 @@ class DrawingEndpoints:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
+        # Large bodies are read one at a time: what they become is many times their size.
+        self._heavy = asyncio.Semaphore(1)
 
     async def generate(self, request: Request) -> Response:
         """``POST /generate``."""
@@ -74,7 +76,7 @@ class DrawingEndpoints:
 
     async def _carry_out(self, request: Request, case: UseCase, body: bytes, deadline: float) -> Response:
         order = await self._understand(body, case)
-        media_type = negotiate(request.headers.get("accept"), order)
+        media_type = negotiate(accepted(request), order)
         if media_type == EVENT_STREAM:
             return await self._stream(request, order, deadline)
         drawing, packed = await draw(self._runtime, order, media_type, deadline)
@@ -99,7 +101,11 @@ class DrawingEndpoints:
             return case.read(parse_json(body), repository)  # type: ignore[no-any-return]
 
         light = len(body) <= _LIGHT_BODY_BYTES
-        asked = read() if light else await studio.off_loop(read)
+        if light:
+            asked = read()
+        else:
+            async with self._heavy:
+                asked = await studio.off_loop(read)
         if light and isinstance(asked, GenerateRequest) and (asked.n or 1) <= _LIGHT_ROWS:
             return case.place(asked, repository)
         return await studio.off_loop(case.place, asked, repository)
@@ -108,7 +114,7 @@ class DrawingEndpoints:
 async def draw(runtime: Runtime, order: Order, media_type: str, deadline: float) -> tuple[Drawing, Package]:
     """Draw an order and pack it; both are counted in the metrics."""
     drawing = await runtime.studio.draw(order, deadline)
-    packed = await runtime.studio.work_on(order, package, drawing, media_type)
+    packed = await runtime.studio.work_on(order, order.count, package, drawing, media_type)
     runtime.metrics.encode_seconds.labels(media_type).observe(packed.encode_s)
     runtime.metrics.images.labels(order.model.name, str(order.model.version)).inc(order.count)
     return drawing, packed
@@ -139,11 +145,11 @@ async def within_deadline(
 
 
 def _deadline(request: Request, longest_ms: int) -> float:
-    given = request.headers.get("x-timeout-ms")
-    if given is None:
+    given = request.headers.getlist("x-timeout-ms")
+    if not given:
         milliseconds = longest_ms
-    elif re.fullmatch(r"[0-9]{1,9}", given) and 1 <= int(given) <= longest_ms:
-        milliseconds = int(given)
+    elif len(given) == 1 and re.fullmatch(r"[0-9]{1,9}", given[0]) and 1 <= int(given[0]) <= longest_ms:
+        milliseconds = int(given[0])
     else:
         sentence = f"X-Timeout-Ms must be a whole number of milliseconds from 1 to {longest_ms}"
         raise InvalidInput([InputFault("X-Timeout-Ms", sentence, kind="header")])

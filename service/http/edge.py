@@ -101,8 +101,14 @@ class Site:
 
 
 def _without_prefix(scope: Scope, root_path: str) -> Scope:
-    """Return the scope with the service's own path: some proxies take their prefix off, some do not."""
+    """Return the scope with the service's own path: some proxies take their prefix off, some do not.
+
+    A target in absolute form (RFC 9112, 3.2.2) is its path: there is but one service here.
+    """
     path = scope["path"]
+    if not path.startswith("/"):
+        path = "/" + path.partition("://")[2].partition("/")[2]
+        scope = {**scope, "path": path, "raw_path": quote(path).encode("ascii")}
     if not root_path or not f"{path}/".startswith(f"{root_path}/"):
         return scope
     own = path.removeprefix(root_path) or "/"

@@ -9,7 +9,7 @@ from starlette.responses import RedirectResponse, Response
 
 from service.errors import UnknownRoute
 from service.http.exchange import exchange_of
-from service.http.negotiation import choose
+from service.http.negotiation import accepted, choose
 from service.http.problems import BY_SLUG, help_page
 
 DOCS = "/docs"
@@ -41,7 +41,7 @@ class GuideEndpoints:
     async def about(self, request: Request) -> Response:
         """``GET /``: what this is, and how to draw a first image; a browser is led to the page."""
         root_path = exchange_of(request).root_path
-        if choose(request.headers.get("accept"), ["text/plain", "text/html"]) == "text/html":
+        if choose(accepted(request), ["text/plain", "text/html"]) == "text/html":
             return RedirectResponse(root_path + DOCS, 302, {"Vary": "Accept"})
         host = request.headers.get("host", "")
         known = host if re.fullmatch(r"[A-Za-z0-9.:\[\]-]{1,255}", host) else "localhost:3000"

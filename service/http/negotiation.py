@@ -8,11 +8,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from starlette.requests import Request
+
 from service.encoding import CONTENT_TYPES
 from service.errors import NotAcceptable
 from service.generation.order import Order
 from service.packaging.answer import JSON, ZIP
 from service.packaging.events import EVENT_STREAM
+
+_MOST_RANGES = 100
 
 
 @dataclass(frozen=True)
@@ -35,10 +39,15 @@ class MediaRange:
         return self.kind in ("*", kind) and self.subtype in ("*", subtype)
 
 
+def accepted(request: Request) -> str | None:
+    """Return what the request's Accept lines say together (RFC 9110, 5.3), or None if there are none."""
+    return ", ".join(request.headers.getlist("accept")) or None
+
+
 def parse_accept(header: str) -> list[MediaRange]:
-    """Return the ranges of an Accept header; entries that are none are passed over."""
+    """Return the ranges of an Accept header; entries that are none, or too many, are passed over."""
     ranges = []
-    for place, entry in enumerate(header.split(",")):
+    for place, entry in enumerate(header.split(",", _MOST_RANGES)[:_MOST_RANGES]):
         media_type, *parameters = (part.strip().lower() for part in entry.split(";"))
         kind, slash, subtype = media_type.partition("/")
         if slash and kind and subtype and (kind != "*" or subtype == "*"):
@@ -101,7 +110,9 @@ def negotiate(accept: str | None, order: Order) -> str:
         return chosen
     hint = ""
     asked_for_picture = any(one.kind == "image" for one in parse_accept(accept))
-    if asked_for_picture and order.model.is_image and order.count > 1 and not order.is_grid:
+    if asked_for_picture and order.is_grid and order.fps is not None:
+        hint = " A grid is one still picture: image/png, image/jpeg or image/webp."
+    elif asked_for_picture and order.model.is_image and order.count > 1:
         what = "an animation is image/gif or image/webp" if order.fps else "there is no animation of these"
         hint = f" One picture cannot hold {order.count} images unless layout is grid; {what}."
     if order.body.output_format is not None:

@@ -6,6 +6,7 @@ import html
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 from starlette.requests import Request
@@ -166,12 +167,17 @@ def problem_document(error: Exception, request: Request) -> dict[str, Any]:
         "title": problem.title,
         "status": problem.status,
         "detail": problem.help if problem is UNEXPECTED else str(error),
-        "instance": exchange.root_path + request.url.path,
+        "instance": exchange.root_path + _reference(request.scope["path"]),
         "request_id": exchange.request_id,
     }
     if isinstance(error, InvalidInput):
         document["errors"] = [fault.as_dict() for fault in error.faults]
     return document
+
+
+def _reference(path: str) -> str:
+    """Return a path as a URI reference to this very host: encoded, and never beginning as another's."""
+    return "/" + quote(path.lstrip("/"), safe="/:@!$&'()*+,;=-._~")
 
 
 def problem_response(error: Exception, request: Request) -> Response:

@@ -152,7 +152,7 @@ def load_model(
         pool=engine.pool,
         observe_inference=lambda seconds: observe_inference(manifest.name, manifest.version, seconds),
     )
-    max_drawn = rows_per_request(manifest.output, manifest.latent.dim, backend.queue_limit)
+    max_drawn = rows_per_request(manifest.output, manifest.latent.dim, classes or 0, backend.queue_limit)
     logger.info("model %s:%d on %s (%s)", manifest.name, manifest.version, session.provider, digest)
     return ServedModel(
         manifest=manifest,

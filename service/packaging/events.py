@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator
 
+from service.backend import Drawn
 from service.generation.order import Drawing
 from service.generation.studio import Showing, Studio
 from service.packaging.answer import as_json, envelope, timings
@@ -29,10 +30,10 @@ async def events(showing: Showing, studio: Studio) -> AsyncGenerator[tuple[int, 
     sheet = Sheet(showing.order, showing.latents)
     encode_s = 0.0
 
-    async def encoded(*args: object) -> bytes:
+    async def encoded(drawn: Drawn, first: int = 0) -> bytes:
         nonlocal encode_s
         begun = time.perf_counter()
-        text = await studio.work_on(showing.order, _images, sheet, *args)
+        text = await studio.work_on(showing.order, len(drawn), _images, sheet, drawn, first)
         encode_s += time.perf_counter() - begun
         return text
 
@@ -45,8 +46,8 @@ async def events(showing: Showing, studio: Studio) -> AsyncGenerator[tuple[int, 
     yield 0, event("done", _ending(drawing, encode_s))
 
 
-def _images(sheet: Sheet, drawn: object, first: int = 0) -> bytes:
-    return b"".join(event("image", item.document()) for item in sheet.items(drawn, first))  # type: ignore[arg-type]
+def _images(sheet: Sheet, drawn: Drawn, first: int) -> bytes:
+    return b"".join(event("image", item.document()) for item in sheet.items(drawn, first))
 
 
 def _ending(drawing: Drawing, encode_s: float) -> dict[str, object]:

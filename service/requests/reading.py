@@ -12,7 +12,7 @@ from contract.latents import Truncation
 from service.errors import InputFault, InvalidInput
 from service.requests.bodies import Jitter, Keyframe, Term
 from service.requests.references import REFERENCES, Strict, union_tag
-from service.requests.wording import Location, describe, dotted, pointer
+from service.requests.wording import BEYOND_FLOAT, Location, describe, dotted, pointer
 
 BodyT = TypeVar("BodyT", bound=Strict)
 
@@ -69,7 +69,9 @@ _TYPES = {
 def _sentence(error: ErrorDetails, body: type[BaseModel]) -> str:  # noqa: C901, PLR0911 - a table of sentences
     kind, context, got = error["type"], error.get("ctx", {}), describe(error["input"])
     if kind in _TYPES:
-        return f"must be {_TYPES[kind]}, not {got}"
+        # An integer too long for a float is no float to pydantic.
+        too_long = kind == "float_type" and type(error["input"]) is int
+        return f"must be {_TYPES[kind]}, not {BEYOND_FLOAT if too_long else got}"
     match kind:
         case "extra_forbidden":
             return f"unknown key; allowed: {', '.join(_allowed_keys(error['loc'], body))}"
@@ -82,7 +84,9 @@ def _sentence(error: ErrorDetails, body: type[BaseModel]) -> str:  # noqa: C901,
         case "less_than_equal":
             return f"must be at most {_limit(context['le'])}, not {got}"
         case "too_short":
-            return f"must have at least {context['min_length']} entries, not {context['actual_length']}"
+            least = context["min_length"]
+            entries = "1 entry" if least == 1 else f"{least} entries"
+            return f"must have at least {entries}, not {context['actual_length']}"
         case "too_long":
             return f"must have at most {context['max_length']} entries"
         case "literal_error" | "enum":

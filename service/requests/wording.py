@@ -7,6 +7,7 @@ import math
 from urllib.parse import quote
 
 ECHOED_CHARACTERS = 60
+BEYOND_FLOAT = "a number beyond 1.8e308"
 # What may stand in a URI's fragment as it is (RFC 3986, 3.5), beside letters, digits and "_.-~".
 _FRAGMENT = "/?!$&'()*+,;=:@"
 
@@ -23,7 +24,7 @@ def describe(value: object) -> str:
     if isinstance(value, list):
         return "a list"
     if isinstance(value, float) and math.isinf(value):
-        return "a number beyond 1.8e308"
+        return BEYOND_FLOAT
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= ECHOED_CHARACTERS else text[:ECHOED_CHARACTERS] + "…"
 

@@ -73,10 +73,11 @@ def test_very_large_outputs_run_in_smaller_batches_and_requests() -> None:
     assert rows_per_run(IMAGE, 32) == 32
     assert rows_per_run(huge, 32) == 1
     assert rows_per_run(VECTOR, 32) == 2048
-    assert rows_per_request(IMAGE, 128, 64) == 64
-    assert rows_per_request(huge, 128, 64) == 1
-    assert rows_per_request(VECTOR, 1, 65_536) == 65_536
-    assert rows_per_request(VECTOR, 65_536, 65_536) == 1024
+    assert rows_per_request(IMAGE, 128, 10, 64) == 64
+    assert rows_per_request(huge, 128, 10, 64) == 1
+    assert rows_per_request(VECTOR, 1, 0, 65_536) == 65_536
+    assert rows_per_request(VECTOR, 65_536, 0, 65_536) == 1024
+    assert rows_per_request(VECTOR, 1, 65_536, 65_536) == 1024
 
 
 def test_finite_vectors_are_handed_on_without_a_copy() -> None:

@@ -133,6 +133,16 @@ def test_every_kind_of_image_can_be_animated(channels: int, kind: str) -> None:
     assert (picture.size, picture.n_frames) == ((9, 6), 4)
 
 
+def test_what_is_transparent_does_not_show_the_image_before() -> None:
+    """Each frame has its own corner filled, and nothing else."""
+    images = np.zeros((4, 8, 8, 4), np.uint8)
+    for place, (row, column) in enumerate(((0, 0), (0, 4), (4, 0), (4, 4))):
+        images[place, row : row + 4, column : column + 4] = 255
+    picture = Image.open(io.BytesIO(encode_animation(images, "gif", 100, fps=12)))
+    for frame, image in zip(ImageSequence.Iterator(picture), images, strict=True):
+        assert np.array_equal(np.asarray(frame.convert("RGBA"))[:, :, 3], image[:, :, 3])
+
+
 def test_a_document_can_hold_an_animation(service: LocalService) -> None:
     """``output_format: gif`` without Accept stays JSON: one item with its frames' facts."""
     [item] = service.post("/interpolate", {**PATH, "output_format": "gif"}).json()["data"]

@@ -34,7 +34,7 @@ def test_each_key_opens_every_route(guarded: LocalService, key: str, scheme: str
     "path", ["/models", "/models/grey", "/models/none", "/models/grey/preview.png", "/images/grey/1/2.png"]
 )
 def test_without_a_key_nothing_is_told(guarded: LocalService, path: str) -> None:
-    """Not even whether a model exists."""
+    """A model that is there and one that is not look the same."""
     response = guarded.get(path)
     assert response.status_code == 401
     assert response.json()["type"] == "/problems/unauthorized"

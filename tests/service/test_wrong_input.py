@@ -155,7 +155,7 @@ WRONG_VALUES: list[tuple[object, str, str]] = [
         "#/truncation",
         "cannot be combined with z",
     ),
-    ({"model": "sphere", "latents": [{"latent": [0, 0, 0, 0]}]}, "#/latents", "no direction"),
+    ({"model": "sphere", "latents": [{"latent": [0, 0, 0, 0]}]}, "#/latents/0", "no direction"),
     ({"output_format": "gif"}, "#/output_format", "'png', 'jpeg', 'webp', 'npy' or 'json'"),
     ({"output_format": "json"}, "#/output_format", "allows png, jpeg, webp, npy"),
     ({"model": "vector", "output_format": "jpeg"}, "#/output_format", "allows json, npy, png"),
