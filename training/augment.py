@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from training.config import Augmentation
+from training.part_config import Augmentation
 
 
 def augment(images_NCHW: Tensor, config: Augmentation, generator: torch.Generator) -> Tensor:

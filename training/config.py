@@ -3,80 +3,35 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from contract.latents import Prior
 from training.errors import ConfigError
+from training.part_config import (
+    Augmentation,
+    Averaging,
+    Frozen,
+    Latent,
+    LossName,
+    Networks,
+    Optimiser,
+    Penalties,
+    ResnetNetworks,
+)
 
-Channels = Annotated[int, Field(ge=1, le=4096)]
-Activation = Literal["relu", "leaky_relu", "tanh", "sigmoid"]
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class MlpNetworks(_Frozen):
-    """Fully connected generator and discriminator; the label, if any, is not used."""
-
-    family: Literal["mlp"] = "mlp"
-    generator_hidden: tuple[Channels, ...]
-    discriminator_hidden: tuple[Channels, ...]
-    generator_activation: Activation
-    discriminator_activation: Activation
-    discriminator_dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
-
-
-class ResnetNetworks(_Frozen):
-    """Residual networks: conditional batch norm in G; spectral norm and projection in D.
-
-    Channel counts are those at the finest resolution; each halving doubles them, up to eightfold.
-    """
-
-    family: Literal["resnet"] = "resnet"
-    generator_channels: Channels = 32
-    discriminator_channels: Channels = 32
-    embedding_dim: int = Field(default=64, ge=1, le=1024)
+_BATCH_NORM_AND_GRADIENTS = (
+    "a penalty on each sample's gradient means nothing where batch norm ties the samples together: set "
+    "networks.discriminator_norm to layer or none"
+)
+_UNBOUNDED_CRITIC = (
+    "the wasserstein loss needs a critic that cannot grow without bound: set penalties.weight_clipping, "
+    "penalties.gradient_penalty or networks.spectral_norm"
+)
 
 
-Networks = Annotated[MlpNetworks | ResnetNetworks, Field(discriminator="family")]
-
-
-class Latent(_Frozen):
-    """The generator's noise."""
-
-    dim: int = Field(ge=1, le=4096)
-    prior: Prior = Prior.NORMAL
-
-
-class Adam(_Frozen):
-    """The Adam optimiser (Kingma and Ba 2015)."""
-
-    learning_rate: float = Field(gt=0, le=1)
-    beta1: float = Field(default=0.0, ge=0, lt=1)
-    beta2: float = Field(default=0.9, ge=0, lt=1)
-
-
-class Augmentation(_Frozen):
-    """Differentiable augmentation of real and drawn images alike (Zhao et al. 2020)."""
-
-    translation: float = Field(default=0.0, ge=0, le=0.5)
-    """Largest shift, as a share of the image's edge."""
-    cutout: float = Field(default=0.0, ge=0, le=0.75)
-    """Edge of the square that is blanked, as a share of the image's edge."""
-
-
-class Averaging(_Frozen):
-    """The moving average of the generator's weights (EMA), which is what is sampled and exported."""
-
-    halflife_kimg: float = Field(gt=0)
-    ramp: float = Field(default=0.05, gt=0)
-    """The half-life is at most this share of the images seen so far, so that early draws mean something."""
-
-
-class Recipe(_Frozen):
+class Recipe(Frozen):
     """Everything that makes a run what it is, save the data, the seed and the device."""
 
     name: str
@@ -85,9 +40,16 @@ class Recipe(_Frozen):
     networks: Networks
     conditional: bool
     """Use the labels where the data has any."""
-    loss: Literal["hinge", "non-saturating"]
-    generator_optimiser: Adam
-    discriminator_optimiser: Adam
+    loss: LossName
+    label_smoothing: float = Field(default=0.0, ge=0, lt=0.5)
+    """How far below 1 the target of real samples lies; that of drawn ones stays 0 (Salimans et al. 2016)."""
+    instance_noise: float = Field(default=0.0, ge=0, le=1)
+    """Deviation of the noise on D's inputs at the start; it falls linearly to 0 (Sønderby et al. 2017)."""
+    generator_optimiser: Optimiser
+    discriminator_optimiser: Optimiser
+    penalties: Penalties = Penalties()
+    separate_batches: bool = False
+    """Show D real and drawn samples apart, so that a batch norm in it sees one kind at a time."""
     discriminator_steps: int = Field(default=1, ge=1, le=100)
     batch_size: int = Field(ge=2, le=8192)
     total_kimg: float = Field(gt=0)
@@ -100,21 +62,60 @@ class Recipe(_Frozen):
 
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:
-        if self.conditional and isinstance(self.networks, MlpNetworks):
-            raise ValueError("mlp networks make no use of labels: conditional must be false")
-        if self.total_kimg * 1000 < self.batch_size:
-            raise ValueError("total_kimg must be at least one batch")
+        for condition, reason in self._contradictions():
+            if condition:
+                raise ValueError(reason)
         return self
 
+    def _contradictions(self) -> Iterator[tuple[bool, str]]:
+        """Yield what would make no sense, and why."""
+        networks, penalties = self.networks, self.penalties
+        family = networks.family
+        yield (
+            self.conditional and family in ("mlp", "dcgan"),
+            f"{family} networks make no use of labels: conditional must be false",
+        )
+        yield (
+            not self.conditional and family == "cgan",
+            "cgan networks are about the label: conditional must be true",
+        )
+        yield (
+            bool(self.label_smoothing) and self.loss not in ("non-saturating", "minimax"),
+            f"label_smoothing moves the target of a probability, and the {self.loss} loss has none",
+        )
+        yield (
+            penalties.on_gradients and getattr(networks, "discriminator_norm", "none") == "batch",
+            _BATCH_NORM_AND_GRADIENTS,
+        )
+        yield (
+            penalties.on_gradients and self.precision == "bf16",
+            "penalties on gradients need float32: bf16 loses the differences that they are made of",
+        )
+        yield (
+            self.loss == "wasserstein" and not self._has_a_bounded_critic,
+            _UNBOUNDED_CRITIC,
+        )
+        yield (
+            bool(penalties.weight_clipping) and penalties.on_gradients,
+            "weight clipping and penalties on gradients are two ways to the same end: choose one",
+        )
+        yield (self.total_kimg * 1000 < self.batch_size, "total_kimg must be at least one batch")
 
-class Provenance(_Frozen):
+    @property
+    def _has_a_bounded_critic(self) -> bool:
+        penalties, networks = self.penalties, self.networks
+        has_spectral_norm = isinstance(networks, ResnetNetworks) or getattr(networks, "spectral_norm", False)
+        return bool(penalties.weight_clipping or penalties.gradient_penalty or has_spectral_norm)
+
+
+class Provenance(Frozen):
     """What a run was begun with."""
 
     source_commit: str | None
     library_versions: dict[str, str]
 
 
-class FolderOptions(_Frozen):
+class FolderOptions(Frozen):
     """How to read data of one's own, whatever form it comes in.
 
     ``size`` is (height, width) in pixels, or None to choose: the images' own size where they all
@@ -131,7 +132,7 @@ class FolderOptions(_Frozen):
     label_column: str | None = None
 
 
-class RunConfig(_Frozen):
+class RunConfig(Frozen):
     """A run: a recipe on a data set, from a seed, with how often it reports and saves."""
 
     recipe: Recipe
@@ -179,4 +180,5 @@ def override(recipe: Recipe, settings: list[str]) -> Recipe:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         got = f" (got {first['input']!r})" if where else ""
-        raise ConfigError(f"--set {where}: {first['msg']}{got}".replace(" : ", " ")) from error
+        message = first["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"--set {where}: {message}{got}".replace(" : ", " ")) from error

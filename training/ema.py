@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from training.config import Averaging
+from training.part_config import Averaging
 
 
 def ema_beta(config: Averaging, batch_size: int, images_seen: int) -> float:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Protocol
 
 from torch import Tensor
 from torch.nn import functional
+
+from training.part_config import LossName
 
 
 class Loss(Protocol):
@@ -32,22 +34,73 @@ class Hinge:
         return -fake.mean()
 
 
-class NonSaturating:
-    """Cross-entropy, G maximising log D(G(z)) (Goodfellow et al. 2014, section 3)."""
+class CrossEntropy:
+    """D's side of the cross-entropy games, with the target of real samples at 1 - ``smoothing``.
+
+    One-sided label smoothing (Salimans et al. 2016, 3.4): smoothing the targets of drawn samples too would
+    reward D for calling real what lies where G is and data is not.
+    """
+
+    def __init__(self, smoothing: float = 0.0) -> None:
+        self._smoothing = smoothing
 
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
-        """-E[log sigmoid(D(x))] - E[log(1 - sigmoid(D(G(z))))]."""
-        return functional.softplus(-real).mean() + functional.softplus(fake).mean()
+        """-E[(1-s) log sigmoid(D(x)) + s log(1 - sigmoid(D(x)))] - E[log(1 - sigmoid(D(G(z))))]."""
+        # softplus(-x) + s x is -(1-s) log sigmoid(x) - s log(1 - sigmoid(x)).
+        smoothed = functional.softplus(-real) + self._smoothing * real
+        return smoothed.mean() + functional.softplus(fake).mean()
+
+
+class Minimax(CrossEntropy):
+    """The game as it is defined: G minimises log(1 - D(G(z))) (Goodfellow et al. 2014, equation 1)."""
+
+    def generator(self, fake: Tensor) -> Tensor:
+        """E[log(1 - sigmoid(D(G(z))))]: flat where D is sure, which is why few play it."""
+        return -functional.softplus(fake).mean()
+
+
+class Wasserstein:
+    """The difference of the critic's means (Arjovsky et al. 2017); it must be kept from growing elsewhere."""
+
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        """E[D(G(z))] - E[D(x)]."""
+        return fake.mean() - real.mean()
+
+    def generator(self, fake: Tensor) -> Tensor:
+        """-E[D(G(z))]."""
+        return -fake.mean()
+
+
+class LeastSquares:
+    """Distances to the targets 1 and 0 (Mao et al. 2017, equation 9)."""
+
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        """½ E[(D(x) - 1)²] + ½ E[D(G(z))²]."""
+        return 0.5 * (real - 1.0).square().mean() + 0.5 * fake.square().mean()
+
+    def generator(self, fake: Tensor) -> Tensor:
+        """½ E[(D(G(z)) - 1)²]."""
+        return 0.5 * (fake - 1.0).square().mean()
+
+
+class NonSaturating(CrossEntropy):
+    """Cross-entropy, G maximising log D(G(z)) (Goodfellow et al. 2014, section 3)."""
 
     def generator(self, fake: Tensor) -> Tensor:
         """-E[log sigmoid(D(G(z)))]."""
         return functional.softplus(-fake).mean()
 
 
-def build_loss(name: Literal["hinge", "non-saturating"]) -> Loss:
+def build_loss(name: LossName, smoothing: float = 0.0) -> Loss:
     """Return the loss that a recipe names."""
     match name:
         case "hinge":
             return Hinge()
+        case "minimax":
+            return Minimax(smoothing)
         case "non-saturating":
-            return NonSaturating()
+            return NonSaturating(smoothing)
+        case "wasserstein":
+            return Wasserstein()
+        case "least-squares":
+            return LeastSquares()

@@ -10,17 +10,24 @@ from typing import Any
 
 import torch
 
-from training.config import Adam, RunConfig
+from training.config import RunConfig
 from training.errors import RunError
 from training.figures import Figures
 from training.networks import Discriminator, Generator, GeneratorSpec, build_networks
+from training.part_config import Adam, Optimiser, RmsProp
 
 _CHECKPOINT_FORMAT = 1
 
 
-def _adam(config: Adam, network: torch.nn.Module) -> torch.optim.Adam:
-    betas = (config.beta1, config.beta2)
-    return torch.optim.Adam(network.parameters(), lr=config.learning_rate, betas=betas, fused=True)
+def _optimiser(config: Optimiser, network: torch.nn.Module) -> torch.optim.Optimizer:
+    match config:
+        case Adam():
+            betas = (config.beta1, config.beta2)
+            return torch.optim.Adam(network.parameters(), lr=config.learning_rate, betas=betas, fused=True)
+        case RmsProp():
+            return torch.optim.RMSprop(
+                network.parameters(), lr=config.learning_rate, alpha=config.smoothing, foreach=True
+            )
 
 
 @dataclass
@@ -30,8 +37,8 @@ class State:
     generator: Generator
     averaged: Generator
     discriminator: Discriminator
-    generator_optimiser: torch.optim.Adam
-    discriminator_optimiser: torch.optim.Adam
+    generator_optimiser: torch.optim.Optimizer
+    discriminator_optimiser: torch.optim.Optimizer
     random: torch.Generator
     figures: Figures = field(default_factory=Figures)
     images_seen: int = 0
@@ -48,8 +55,8 @@ class State:
             generator=generator,
             averaged=copy.deepcopy(generator).requires_grad_(False),  # noqa: FBT003 - torch's signature
             discriminator=discriminator,
-            generator_optimiser=_adam(config.recipe.generator_optimiser, generator),
-            discriminator_optimiser=_adam(config.recipe.discriminator_optimiser, discriminator),
+            generator_optimiser=_optimiser(config.recipe.generator_optimiser, generator),
+            discriminator_optimiser=_optimiser(config.recipe.discriminator_optimiser, discriminator),
             random=torch.Generator(device).manual_seed(config.seed),
         )
 

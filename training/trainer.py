@@ -14,7 +14,7 @@ from torch import Tensor
 from training.augment import augment
 from training.batches import Batches
 from training.checkpoint import load_checkpoint, newest_checkpoint, save_checkpoint
-from training.config import Augmentation, RunConfig
+from training.config import RunConfig
 from training.data import Dataset
 from training.ema import ema_beta, update_average
 from training.errors import ConfigError, TrainingError
@@ -23,6 +23,8 @@ from training.losses import Loss, build_loss
 from training.monitor import Monitor
 from training.networks import GeneratorSpec
 from training.noise import draw_latents
+from training.part_config import Augmentation
+from training.penalties import clip_weights, gradient_penalty, orthogonal_penalty, squared_gradient
 from training.run import RunDirectory
 from training.sampling import Sampler, torch_runner
 from training.state import State
@@ -50,7 +52,7 @@ class Trainer:
             raise ConfigError("augmentation shifts and blanks images; it means nothing for data of vectors")
         self.run = run
         self._dataset, self._device = dataset, device
-        self.loss: Loss = build_loss(self.recipe.loss)
+        self.loss: Loss = build_loss(self.recipe.loss, self.recipe.label_smoothing)
         self.state = State.fresh(config, self.spec, device)
         self.total_images = round(self.recipe.total_kimg * 1000)
         self._autocast = torch.autocast(device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16")
@@ -170,8 +172,12 @@ class Trainer:
         return samples.float(), weights_NK
 
     def _score(self, samples: Tensor, weights_NK: Tensor | None) -> Tensor:
-        """Return the discriminator's scores of samples as it gets to see them, augmented."""
+        """Return the discriminator's scores of samples as it gets to see them: augmented and noisy."""
         seen = augment(samples, self.recipe.augmentation, self.state.random)
+        if self.recipe.instance_noise:
+            left = max(0.0, 1.0 - self.state.images_seen / self.total_images)
+            noise = torch.randn(seen.shape, generator=self.state.random, device=seen.device)
+            seen = seen + self.recipe.instance_noise * left * noise
         with self._autocast:
             scores = self.state.discriminator(seen, weights_NK)
         return scores.float()
@@ -182,15 +188,40 @@ class Trainer:
         real, real_weights = self.batches.at(state.images_seen, self.recipe.batch_size)
         with torch.no_grad():
             fake, fake_weights = self._draw()
-        weights = None
-        if real_weights is not None and fake_weights is not None:
-            weights = torch.cat([real_weights, fake_weights])
-        real_scores, fake_scores = self._score(torch.cat([real, fake]), weights).chunk(2)
+        if self.recipe.separate_batches:
+            real_scores, fake_scores = self._score(real, real_weights), self._score(fake, fake_weights)
+        else:
+            weights = None
+            if real_weights is not None and fake_weights is not None:
+                weights = torch.cat([real_weights, fake_weights])
+            real_scores, fake_scores = self._score(torch.cat([real, fake]), weights).chunk(2)
         loss = self.loss.discriminator(real_scores, fake_scores)
+        loss = loss + self._gradient_penalties(real, real_weights, fake, fake_weights)
         state.discriminator_optimiser.zero_grad(set_to_none=True)
         loss.backward()
         state.discriminator_optimiser.step()
+        if self.recipe.penalties.weight_clipping is not None:
+            clip_weights(state.discriminator, self.recipe.penalties.weight_clipping)
         return loss.detach(), real_scores.detach(), fake_scores.detach()
+
+    def _gradient_penalties(
+        self, real: Tensor, real_weights: Tensor | None, fake: Tensor, fake_weights: Tensor | None
+    ) -> Tensor | float:
+        """Return what D pays for the steepness of its scores, at samples that are not augmented."""
+        penalties, discriminator = self.recipe.penalties, self.state.discriminator
+        total: Tensor | float = 0.0
+
+        def of_real(samples: Tensor) -> Tensor:
+            return discriminator(samples, real_weights)
+
+        if penalties.gradient_penalty:
+            steepness = gradient_penalty(of_real, real, fake, self.state.random)
+            total = total + penalties.gradient_penalty * steepness
+        if penalties.r1:
+            total = total + penalties.r1 * squared_gradient(of_real, real)
+        if penalties.r2:
+            total = total + penalties.r2 * squared_gradient(lambda x: discriminator(x, fake_weights), fake)
+        return total
 
     def _generator_step(self) -> Tensor:
         """Teach G to be scored higher; return its loss."""
@@ -198,6 +229,8 @@ class Trainer:
         state.discriminator.requires_grad_(False)  # noqa: FBT003 - torch's signature
         fake, weights = self._draw()
         loss = self.loss.generator(self._score(fake, weights))
+        if self.recipe.penalties.orthogonal:
+            loss = loss + self.recipe.penalties.orthogonal * orthogonal_penalty(state.generator)
         state.generator_optimiser.zero_grad(set_to_none=True)
         loss.backward()
         state.generator_optimiser.step()

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from contract.manifest import ImageOutput, VectorOutput
-from training.config import MlpNetworks, Networks, ResnetNetworks
 from training.errors import ConfigError
 from training.fold import folded
 from training.networks import GeneratorSpec, build_networks
 from training.networks.conditioning import ConditionalBatchNorm2d
-from training.networks.resnet import halvings
+from training.networks.geometry import halvings
+from training.part_config import MlpNetworks, Networks, ResnetNetworks
 
 RESNET = ResnetNetworks(generator_channels=4, discriminator_channels=4, embedding_dim=6)
 MLP = MlpNetworks(

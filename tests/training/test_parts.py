@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from contract.latents import Prior
 from training.augment import augment, cut_out, translate
 from training.batches import Batches, BatchOrder
-from training.config import Augmentation, Averaging
 from training.data.dataset import Part
 from training.ema import ema_beta, update_average
 from training.losses import Hinge, NonSaturating
 from training.noise import draw_latents
+from training.part_config import Augmentation, Averaging
 
 
 def _random(seed: int = 0) -> torch.Generator:

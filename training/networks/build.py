@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from training.config import MlpNetworks, Networks, ResnetNetworks
+from training.networks.cgan import CganDiscriminator, CganGenerator
+from training.networks.dcgan import DcganDiscriminator, DcganGenerator
 from training.networks.interface import Discriminator, Generator, GeneratorSpec
 from training.networks.mlp import MlpDiscriminator, MlpGenerator
 from training.networks.resnet import ResnetDiscriminator, ResnetGenerator
+from training.part_config import CganNetworks, DcganNetworks, MlpNetworks, Networks, ResnetNetworks
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,10 @@ def build_generator(config: Networks, spec: GeneratorSpec) -> Generator:
     match config:
         case MlpNetworks():
             return MlpGenerator(config, spec)
+        case CganNetworks():
+            return CganGenerator(config, spec)
+        case DcganNetworks():
+            return DcganGenerator(config, spec)
         case ResnetNetworks():
             return ResnetGenerator(config, spec)
 
@@ -33,5 +39,9 @@ def build_networks(config: Networks, spec: GeneratorSpec) -> Pair:
     match config:
         case MlpNetworks():
             return Pair(generator, MlpDiscriminator(config, spec))
+        case CganNetworks():
+            return Pair(generator, CganDiscriminator(config, spec))
+        case DcganNetworks():
+            return Pair(generator, DcganDiscriminator(config, spec))
         case ResnetNetworks():
             return Pair(generator, ResnetDiscriminator(config, spec))

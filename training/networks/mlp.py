@@ -5,11 +5,12 @@ from __future__ import annotations
 from itertools import pairwise
 from math import prod
 
+import torch
 from torch import Tensor, nn
 
 from contract.manifest import ImageOutput
-from training.config import Activation, MlpNetworks
 from training.networks.interface import Discriminator, Generator, GeneratorSpec
+from training.part_config import Activation, MlpNetworks
 
 
 def _activation(name: Activation) -> nn.Module:
@@ -24,8 +25,16 @@ def _activation(name: Activation) -> nn.Module:
             return nn.Sigmoid()
 
 
+class SigmoidLevels(nn.Module):
+    """Levels from 0 to 1, stretched to [-1, 1]: 2 sigmoid(x) - 1."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return values in [-1, 1]."""
+        return 2.0 * torch.sigmoid(x) - 1.0
+
+
 class MlpGenerator(Generator):
-    """Linear maps with an activation between them; images end in tanh, vectors in nothing."""
+    """Linear maps with an activation between them; images end in tanh or sigmoid, vectors in nothing."""
 
     def __init__(self, config: MlpNetworks, spec: GeneratorSpec) -> None:
         super().__init__()
@@ -42,7 +51,7 @@ class MlpGenerator(Generator):
             layers += [nn.Linear(width_in, width_out), _activation(config.generator_activation)]
         layers.append(nn.Linear(widths[-1], prod(self._shape)))
         if self._is_image:
-            layers.append(nn.Tanh())
+            layers.append(nn.Tanh() if config.generator_output == "tanh" else SigmoidLevels())
         self.layers = nn.Sequential(*layers)
 
     def forward(self, latent_ND: Tensor, class_weights_NK: Tensor | None = None) -> Tensor:

@@ -6,40 +6,17 @@ Shapes: N rows, D latent dimensions, K classes, E embedding, C H W an image.
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
-from torch.nn.utils.parametrize import is_parametrized
 
-from contract.manifest import ImageOutput
-from training.config import ResnetNetworks
-from training.errors import ConfigError
 from training.networks.conditioning import ClassEmbedding, ConditionalBatchNorm2d
+from training.networks.geometry import channels_at, halvings, image_output
+from training.networks.initialisation import glorot, initialise
 from training.networks.interface import Discriminator, Generator, GeneratorSpec
-
-_COARSEST_EDGE = 4
-_LARGEST_MULTIPLE = 8
-
-
-def halvings(height: int, width: int) -> int:
-    """Return how often an image is halved on its way down: while both edges stay even and >= 4."""
-    count = 0
-    while height % 2 == width % 2 == 0 and min(height, width) // 2 >= _COARSEST_EDGE:
-        height, width, count = height // 2, width // 2, count + 1
-    return count
-
-
-def _channels(base: int, level: int) -> int:
-    return base * min(2**level, _LARGEST_MULTIPLE)
-
-
-def _image(spec: GeneratorSpec) -> ImageOutput:
-    if not isinstance(spec.output, ImageOutput):
-        raise ConfigError("the resnet family draws images; for vectors take a recipe with mlp networks")
-    return spec.output
+from training.part_config import ResnetNetworks
 
 
 class GeneratorBlock(nn.Module):
@@ -67,20 +44,20 @@ class ResnetGenerator(Generator):
 
     def __init__(self, config: ResnetNetworks, spec: GeneratorSpec) -> None:
         super().__init__()
-        image = _image(spec)
+        image = image_output(spec, "resnet")
         levels = halvings(image.height, image.width)
         base = config.generator_channels
         condition_dim = None if spec.classes is None else config.embedding_dim
         self.embedding = None if spec.classes is None else ClassEmbedding(spec.classes, config.embedding_dim)
-        self._grid = (_channels(base, levels), image.height >> levels, image.width >> levels)
+        self._grid = (channels_at(base, levels), image.height >> levels, image.width >> levels)
         self.to_grid = nn.Linear(spec.latent_dim, self._grid[0] * self._grid[1] * self._grid[2])
         self.blocks = nn.ModuleList(
-            GeneratorBlock(_channels(base, level), _channels(base, level - 1), condition_dim)
+            GeneratorBlock(channels_at(base, level), channels_at(base, level - 1), condition_dim)
             for level in range(levels, 0, -1)
         )
         self.norm = ConditionalBatchNorm2d(base, None)
         self.to_image = nn.Conv2d(base, image.channels, 3, padding=1)
-        _initialise(self)
+        initialise(self, glorot)
 
     def forward(self, latent_ND: Tensor, class_weights_NK: Tensor | None = None) -> Tensor:
         """Draw images; see :class:`Generator`."""
@@ -129,10 +106,10 @@ class ResnetDiscriminator(Discriminator):
 
     def __init__(self, config: ResnetNetworks, spec: GeneratorSpec) -> None:
         super().__init__()
-        image = _image(spec)
+        image = image_output(spec, "resnet")
         levels = halvings(image.height, image.width)
         base = config.discriminator_channels
-        widths = [image.channels, *(_channels(base, level) for level in range(levels + 1))]
+        widths = [image.channels, *(channels_at(base, level) for level in range(levels + 1))]
         self.blocks = nn.Sequential(
             *(
                 DiscriminatorBlock(width_in, width_out, first=level == 0, halve=level < levels)
@@ -143,7 +120,7 @@ class ResnetDiscriminator(Discriminator):
         self.projection = (
             None if spec.classes is None else spectral_norm(nn.Linear(spec.classes, widths[-1], bias=False))
         )
-        _initialise(self)
+        initialise(self, glorot)
 
     def forward(self, samples: Tensor, class_weights_NK: Tensor | None = None) -> Tensor:
         """Score images; see :class:`Discriminator`."""
@@ -154,15 +131,3 @@ class ResnetDiscriminator(Discriminator):
         if class_weights_NK is None:
             raise ValueError("a conditional discriminator needs class weights")
         return score + (self.projection(class_weights_NK) * features).sum(dim=1)
-
-
-def _initialise(network: nn.Module) -> None:
-    """Draw convolutions and linear maps by Glorot's rule, as SNGAN does; biases start at zero."""
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            weight: Tensor = module.weight
-            if is_parametrized(module, "weight"):
-                weight = cast("Any", module).parametrizations.weight.original
-            nn.init.xavier_uniform_(weight)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)

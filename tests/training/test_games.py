@@ -1,0 +1,155 @@
+"""Losses and penalties are what their papers say they are; contradictions are refused with the reason."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from training.config import override
+from training.errors import ConfigError
+from training.losses import CrossEntropy, LeastSquares, Minimax, NonSaturating, Wasserstein, build_loss
+from training.penalties import clip_weights, gradient_penalty, orthogonal_penalty, squared_gradient
+from training.recipes import recipe_named
+
+REAL = torch.tensor([2.0, -0.5, 0.1])
+FAKE = torch.tensor([-1.0, 0.3, 4.0])
+
+
+def value(scalar: torch.Tensor) -> float:
+    return float(scalar.detach())
+
+
+def bernoulli(scores: torch.Tensor, target: float) -> float:
+    """The cross-entropy of a probability with a target, by torch's own function."""
+    return float(nn.functional.binary_cross_entropy_with_logits(scores, torch.full_like(scores, target)))
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.3])
+def test_smoothing_moves_the_target_of_real_samples_alone(smoothing: float) -> None:
+    expected = bernoulli(REAL, 1 - smoothing) + bernoulli(FAKE, 0.0)
+    assert float(CrossEntropy(smoothing).discriminator(REAL, FAKE)) == pytest.approx(expected, abs=1e-6)
+
+
+def test_both_cross_entropy_games_share_their_judge_and_differ_in_their_forger() -> None:
+    assert float(NonSaturating().generator(FAKE)) == pytest.approx(bernoulli(FAKE, 1.0), abs=1e-6)
+    assert float(Minimax().generator(FAKE)) == pytest.approx(-bernoulli(FAKE, 0.0), abs=1e-6)
+    sure = torch.tensor([-12.0], requires_grad=True)
+    for loss, steep in ((NonSaturating(), True), (Minimax(), False)):
+        [slope] = torch.autograd.grad(loss.generator(sure), sure)
+        assert (abs(float(slope)) > 0.5) == steep, "minimax saturates where the judge is sure"
+
+
+def test_the_critics_difference_and_the_squares() -> None:
+    assert float(Wasserstein().discriminator(REAL, FAKE)) == pytest.approx(float(FAKE.mean() - REAL.mean()))
+    assert float(Wasserstein().generator(FAKE)) == pytest.approx(-float(FAKE.mean()))
+    squares = 0.5 * ((REAL - 1) ** 2).mean() + 0.5 * (FAKE**2).mean()
+    assert float(LeastSquares().discriminator(REAL, FAKE)) == pytest.approx(float(squares))
+    assert float(LeastSquares().generator(torch.ones(3))) == 0
+
+
+@pytest.mark.parametrize("name", ["hinge", "non-saturating", "minimax", "wasserstein", "least-squares"])
+def test_every_game_draws_its_players_apart(name: str) -> None:
+    """The judge gains by scoring real samples higher and drawn ones lower, the forger by the opposite."""
+    loss = build_loss(name)
+    real, fake = torch.tensor([0.2], requires_grad=True), torch.tensor([0.1], requires_grad=True)
+    of_real, of_fake = torch.autograd.grad(loss.discriminator(real, fake), (real, fake))
+    [of_forger] = torch.autograd.grad(loss.generator(fake), fake)
+    assert of_real < 0 < of_fake
+    assert of_forger < 0
+
+
+def test_the_slope_of_a_linear_critic_is_known() -> None:
+    """D(x) = w·x has the gradient w everywhere, so that each penalty is a number on paper."""
+    weights = torch.tensor([3.0, 4.0])
+    real, fake = torch.randn(6, 2), torch.randn(6, 2)
+    random = torch.Generator().manual_seed(0)
+    assert value(gradient_penalty(lambda x: x @ weights, real, fake, random)) == pytest.approx((5 - 1) ** 2)
+    assert value(squared_gradient(lambda x: x @ weights, real)) == pytest.approx(25 / 2)
+
+
+def test_the_gradient_penalty_looks_between_the_samples() -> None:
+    """D(x) = x² has the slope 2x: at places between 0 and 1 its size is spread over (0, 2)."""
+    real, fake = torch.ones(4000, 1), torch.zeros(4000, 1)
+    random = torch.Generator().manual_seed(0)
+    penalty = gradient_penalty(lambda x: x.square().sum(dim=1), real, fake, random)
+    assert value(penalty) == pytest.approx(1 / 3, abs=0.02), "the mean of (2t - 1)² over t in (0, 1)"
+
+
+def test_penalties_reach_the_critics_weights() -> None:
+    critic = nn.Linear(2, 1)
+    penalty = squared_gradient(lambda x: critic(x).squeeze(1), torch.randn(4, 2))
+    [slope] = torch.autograd.grad(penalty, critic.weight)
+    assert torch.allclose(slope, critic.weight)
+
+
+def test_clipped_weights_stay_in_their_bounds() -> None:
+    critic = nn.Sequential(nn.Linear(5, 7), nn.Linear(7, 1))
+    with torch.no_grad():
+        critic[0].weight.fill_(3.0)
+    clip_weights(critic, 0.01)
+    assert max(value(weights.abs().max()) for weights in critic.parameters()) == pytest.approx(0.01)
+
+
+def test_orthogonal_rows_cost_nothing_whatever_their_length() -> None:
+    network = nn.Linear(3, 3, bias=False)
+    with torch.no_grad():
+        network.weight.copy_(torch.diag(torch.tensor([5.0, 1.0, 0.2])))
+    assert value(orthogonal_penalty(network)) == 0
+    with torch.no_grad():
+        network.weight[0] = network.weight[1]
+    assert value(orthogonal_penalty(network)) == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "settings", "reason"),
+    [
+        ("default", ["label_smoothing=0.1"], "hinge loss has none"),
+        ("wgan", ["penalties.weight_clipping=null"], "grow without bound"),
+        (
+            "wgan",
+            ["penalties.weight_clipping=null", "penalties.gradient_penalty=10"],
+            "ties the samples together",
+        ),
+        ("wgan-gp", ["networks.discriminator_norm=batch"], "ties the samples together"),
+        ("wgan-gp", ["penalties.weight_clipping=0.01"], "choose one"),
+        ("wgan-gp", ["precision=bf16"], "float32"),
+        ("dcgan", ["conditional=true"], "no use of labels"),
+        ("cgan", ["conditional=false"], "about the label"),
+        ("dcgan", ["label_smoothing=0.5"], "less than 0.5"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_with_the_reason(
+    recipe: str, settings: list[str], reason: str
+) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        override(recipe_named(recipe), settings)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "settings"),
+    [
+        ("default", ["penalties.r1=1", "penalties.r2=1"]),
+        ("default", ["loss=wasserstein"]),
+        ("default", ["loss=least-squares", "instance_noise=0.1", "latent.prior=sphere"]),
+        ("dcgan", ["loss=minimax", "discriminator_steps=3", "separate_batches=false"]),
+        ("dcgan", ["networks.spectral_norm=true", "loss=wasserstein", "label_smoothing=0"]),
+        (
+            "vanilla",
+            ["label_smoothing=0.2", 'generator_optimiser={"kind": "rmsprop", "learning_rate": 1e-4}'],
+        ),
+    ],
+)
+def test_switches_work_on_recipes_where_they_make_sense(recipe: str, settings: list[str]) -> None:
+    changed = override(recipe_named(recipe), settings)
+    assert changed != recipe_named(recipe)
+
+
+def test_a_configuration_from_before_there_was_a_choice_of_optimisers_is_read() -> None:
+    document = recipe_named("default").model_dump(mode="json")
+    for player in ("generator_optimiser", "discriminator_optimiser"):
+        del document[player]["kind"]
+    assert type(recipe_named("default")).model_validate(document) == recipe_named("default")
+    assert math.isclose(document["generator_optimiser"]["learning_rate"], 2e-4)

@@ -1,0 +1,84 @@
+"""The conditional GAN of Mirza and Osindero 2014: the label joins the noise in G and the image in D.
+
+Shapes: N rows, D latent dimensions, K classes.
+"""
+
+from __future__ import annotations
+
+from math import prod
+
+import torch
+from torch import Tensor, nn
+
+from contract.manifest import ImageOutput
+from training.errors import ConfigError
+from training.networks.geometry import image_output
+from training.networks.interface import Discriminator, Generator, GeneratorSpec
+from training.networks.mlp import SigmoidLevels
+from training.part_config import CganNetworks
+
+_SAMPLE_PIECES, _LABEL_PIECES, _JOINED_PIECES = 5, 5, 4
+
+
+class Maxout(nn.Module):
+    """The largest of several linear maps, unit by unit (Goodfellow et al. 2013)."""
+
+    def __init__(self, inputs: int, units: int, pieces: int) -> None:
+        super().__init__()
+        self._shape = (units, pieces)
+        self.linear = nn.Linear(inputs, units * pieces)
+
+    def forward(self, x_NI: Tensor) -> Tensor:
+        """Return ``[N, units]``."""
+        return self.linear(x_NI).reshape(-1, *self._shape).amax(dim=2)
+
+
+class CganGenerator(Generator):
+    """Noise and label each through ReLU units of their own, then units of both, then sigmoid levels."""
+
+    def __init__(self, config: CganNetworks, spec: GeneratorSpec) -> None:
+        super().__init__()
+        image, classes = image_output(spec, "cgan"), _classes(spec)
+        self._shape = (image.channels, image.height, image.width)
+        self.from_noise = nn.Linear(spec.latent_dim, config.generator_noise)
+        self.from_label = nn.Linear(classes, config.generator_labels)
+        self.joined = nn.Linear(config.generator_noise + config.generator_labels, config.generator_joined)
+        self.to_levels = nn.Sequential(nn.Linear(config.generator_joined, prod(self._shape)), SigmoidLevels())
+
+    def forward(self, latent_ND: Tensor, class_weights_NK: Tensor | None = None) -> Tensor:
+        """Draw images; see :class:`Generator`."""
+        label = _required(class_weights_NK)
+        sides = torch.cat([self.from_noise(latent_ND), self.from_label(label)], dim=1).relu()
+        return self.to_levels(self.joined(sides).relu()).reshape(-1, *self._shape)
+
+
+class CganDiscriminator(Discriminator):
+    """Image and label each through maxout units of their own, then units of both, then one logit."""
+
+    def __init__(self, config: CganNetworks, spec: GeneratorSpec) -> None:
+        super().__init__()
+        image: ImageOutput = image_output(spec, "cgan")
+        samples, labels = config.discriminator_samples, config.discriminator_labels
+        self.from_image = Maxout(prod(image.shape), samples, _SAMPLE_PIECES)
+        self.from_label = Maxout(_classes(spec), labels, _LABEL_PIECES)
+        self.joined = Maxout(samples + labels, config.discriminator_joined, _JOINED_PIECES)
+        self.dropout = nn.Dropout(config.dropout)
+        self.score = nn.Linear(config.discriminator_joined, 1)
+
+    def forward(self, samples: Tensor, class_weights_NK: Tensor | None = None) -> Tensor:
+        """Score images; see :class:`Discriminator`."""
+        image, label = self.from_image(samples.flatten(1)), self.from_label(_required(class_weights_NK))
+        sides = self.dropout(torch.cat([image, label], dim=1))
+        return self.score(self.dropout(self.joined(sides))).squeeze(1)
+
+
+def _classes(spec: GeneratorSpec) -> int:
+    if spec.classes is None:
+        raise ConfigError("the cgan family is about labels, and this data has none; take the recipe default")
+    return spec.classes
+
+
+def _required(class_weights_NK: Tensor | None) -> Tensor:
+    if class_weights_NK is None:
+        raise ValueError("a conditional network needs class weights")
+    return class_weights_NK
