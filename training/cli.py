@@ -34,9 +34,30 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data",
+        help="mnist5k, digits or gaussian; a folder of class subfolders, of images with a metadata.csv, of "
+        "IDX or of parquet files; one .npz, .parquet or IDX file; or hub:OWNER/NAME, hub:OWNER/NAME:SPLIT",
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="look at every image of --data, say what is wrong, and stop"
+    )
+    parser.add_argument("--size", type=_size, help="image size: 64, or 48x64 (height x width)")
+    parser.add_argument(
+        "--channels",
+        type=int,
+        choices=[1, 3, 4],
+        help="grey, colour, or colour with transparency (default: grey if all images are, else colour)",
+    )
+    parser.add_argument("--skip-bad", action="store_true", help="leave unreadable images out")
+    parser.add_argument("--image-column", metavar="NAME", help="the column of images (default: the only one)")
+    parser.add_argument("--label-column", metavar="NAME", help="the column of classes (default: label)")
+
+
 def _add_train(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("train", help="train a generator on a data set")
-    parser.add_argument("--data", help="mnist5k, digits, gaussian, or a folder of class subfolders")
+    _add_data(parser)
     parser.add_argument("--recipe", default="default", help="default (recommended), vanilla, gaussian-1d")
     parser.add_argument("--out", type=Path, metavar="RUN", help="run directory (runs/DATA-RECIPE-SEED)")
     parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with this run; all else is known")
@@ -47,9 +68,6 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--sample-every", type=float, metavar="KIMG", help="draw a grid this often")
     parser.add_argument("--checkpoint-every", type=float, metavar="KIMG", help="save this often")
-    parser.add_argument("--size", type=_size, help="image size of a folder: 64, or 48x64 (height x width)")
-    parser.add_argument("--channels", type=int, choices=[1, 3], help="grey or colour (default: as the files)")
-    parser.add_argument("--skip-bad", action="store_true", help="leave unreadable files out")
     _add_common(parser)
 
 

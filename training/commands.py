@@ -12,8 +12,8 @@ from pydantic import ValidationError
 
 from contract.manifest import EvaluationFacts
 from training.config import FolderOptions, RunConfig, override
-from training.data import Dataset, load_dataset
-from training.errors import ConfigError, RunError
+from training.data import Dataset, audit_dataset, load_dataset, render
+from training.errors import ConfigError, DataError, RunError
 from training.evaluation import evaluate as evaluate_sampler
 from training.export import ExportRequest
 from training.export import export as export_model
@@ -34,14 +34,40 @@ def _device(options: argparse.Namespace) -> torch.device:
     return torch.device("cuda" if available and options.device != "cpu" else "cpu")
 
 
-def _new_run(options: argparse.Namespace) -> tuple[RunConfig, Dataset]:
+def _require_data(options: argparse.Namespace) -> None:
     if options.data is None:
-        raise ConfigError("--data is needed: mnist5k, digits, gaussian, or a folder of class subfolders")
+        raise ConfigError(
+            "--data is needed: mnist5k, digits, gaussian, a folder of class subfolders, or another form of "
+            "data that --help names"
+        )
+
+
+def _folder_options(options: argparse.Namespace) -> FolderOptions:
+    return FolderOptions(
+        size=options.size,
+        channels=options.channels,
+        skip_bad=options.skip_bad,
+        image_column=options.image_column,
+        label_column=options.label_column,
+    )
+
+
+def _audit(options: argparse.Namespace) -> None:
+    """Print what is in the data; raises ``DataError`` if training would refuse it."""
+    _require_data(options)
+    report = audit_dataset(options.data, _folder_options(options))
+    print(render(report))
+    if not report.is_sound:
+        raise DataError(f"{report.name} is not fit to train on, for the reasons above")
+
+
+def _new_run(options: argparse.Namespace) -> tuple[RunConfig, Dataset]:
+    _require_data(options)
     settings = list(options.set)
     if options.kimg is not None:
         settings.append(f"total_kimg={options.kimg}")
     recipe = override(recipe_named(options.recipe), settings)
-    folder = FolderOptions(size=options.size, channels=options.channels, skip_bad=options.skip_bad)
+    folder = _folder_options(options)
     dataset = load_dataset(options.data, options.cache, folder)
     every = {"sample_every_kimg": options.sample_every, "checkpoint_every_kimg": options.checkpoint_every}
     try:
@@ -78,14 +104,18 @@ def _known_trainer(path: Path, options: argparse.Namespace) -> tuple[Trainer, Da
 
 def _refuse_new_settings(options: argparse.Namespace) -> None:
     """Raise ``ConfigError`` for options that a resumed run, whose settings are known, would ignore."""
-    for name in ("data", "out", "kimg", "set", "size", "channels", "sample_every", "checkpoint_every"):
+    data = ("data", "dry_run", "size", "channels", "skip_bad", "image_column", "label_column")
+    for name in (*data, "out", "kimg", "set", "sample_every", "checkpoint_every"):
         if getattr(options, name):
             option = "--" + name.replace("_", "-")
             raise ConfigError(f"{option} cannot be given with --resume: a run goes on with its own settings")
 
 
 def train(options: argparse.Namespace) -> None:
-    """Train a new run, or go on with one."""
+    """Train a new run, go on with one, or only look at the data."""
+    if options.dry_run and options.resume is None:
+        _audit(options)
+        return
     if options.resume is not None:
         _refuse_new_settings(options)
         trainer, dataset = _known_trainer(options.resume, options)
@@ -94,8 +124,8 @@ def train(options: argparse.Namespace) -> None:
     else:
         device = _device(options)
         config, dataset = _new_run(options)
-        folder = Path(options.data).name
-        run = RunDirectory(options.out or Path("runs") / f"{folder}-{config.recipe.name}-{config.seed}")
+        name = Path(dataset.name).name or "data"
+        run = RunDirectory(options.out or Path("runs") / f"{name}-{config.recipe.name}-{config.seed}")
         trainer = Trainer(config, dataset, run, device)
         run.create(config)
         print(config.model_dump_json(indent=2))
@@ -104,6 +134,7 @@ def train(options: argparse.Namespace) -> None:
     print(
         f"{dataset.name}: {len(dataset.samples):,} samples of {shape}, classes: {dataset.classes or 'none'}"
     )
+    print(dataset.description)
     try:
         trainer.train()
     except KeyboardInterrupt:
