@@ -50,6 +50,8 @@ class Recipe(Frozen):
     penalties: Penalties = Penalties()
     separate_batches: bool = False
     """Show D real and drawn samples apart, so that a batch norm in it sees one kind at a time."""
+    class_loss: float = Field(default=0.0, ge=0)
+    """Weight of the cross-entropy of D's class head, for both players."""
     discriminator_steps: int = Field(default=1, ge=1, le=100)
     batch_size: int = Field(ge=2, le=8192)
     total_kimg: float = Field(gt=0)
@@ -76,15 +78,17 @@ class Recipe(Frozen):
             f"{family} networks make no use of labels: conditional must be false",
         )
         yield (
-            not self.conditional and family == "cgan",
-            "cgan networks are about the label: conditional must be true",
+            not self.conditional and family in ("cgan", "acgan"),
+            f"{family} networks are about the label: conditional must be true",
         )
         yield (
-            bool(self.label_smoothing) and self.loss not in ("non-saturating", "minimax"),
+            bool(self.label_smoothing)
+            and self.loss not in ("non-saturating", "minimax"),
             f"label_smoothing moves the target of a probability, and the {self.loss} loss has none",
         )
         yield (
-            penalties.on_gradients and getattr(networks, "discriminator_norm", "none") == "batch",
+            penalties.on_gradients
+            and getattr(networks, "discriminator_norm", "none") == "batch",
             _BATCH_NORM_AND_GRADIENTS,
         )
         yield (
@@ -99,13 +103,24 @@ class Recipe(Frozen):
             bool(penalties.weight_clipping) and penalties.on_gradients,
             "weight clipping and penalties on gradients are two ways to the same end: choose one",
         )
-        yield (self.total_kimg * 1000 < self.batch_size, "total_kimg must be at least one batch")
+        yield (
+            bool(self.class_loss) != (family == "acgan"),
+            "class_loss is for networks that tell classes, the acgan family, and these need it",
+        )
+        yield (
+            self.total_kimg * 1000 < self.batch_size,
+            "total_kimg must be at least one batch",
+        )
 
     @property
     def _has_a_bounded_critic(self) -> bool:
         penalties, networks = self.penalties, self.networks
-        has_spectral_norm = isinstance(networks, ResnetNetworks) or getattr(networks, "spectral_norm", False)
-        return bool(penalties.weight_clipping or penalties.gradient_penalty or has_spectral_norm)
+        has_spectral_norm = isinstance(networks, ResnetNetworks) or getattr(
+            networks, "spectral_norm", False
+        )
+        return bool(
+            penalties.weight_clipping or penalties.gradient_penalty or has_spectral_norm
+        )
 
 
 class Provenance(Frozen):
@@ -169,7 +184,11 @@ def override(recipe: Recipe, settings: list[str]) -> Recipe:
         for parent in parents:
             node = node.get(parent) if isinstance(node, dict) else None
         if not isinstance(node, dict) or leaf not in node:
-            known = ", ".join(sorted(node)) if isinstance(node, dict) else "nothing below it"
+            known = (
+                ", ".join(sorted(node))
+                if isinstance(node, dict)
+                else "nothing below it"
+            )
             raise ConfigError(
                 f"--set {key}: the recipe {recipe.name!r} has no such setting; there are {known}"
             )
@@ -181,4 +200,6 @@ def override(recipe: Recipe, settings: list[str]) -> Recipe:
         where = ".".join(str(part) for part in first["loc"])
         got = f" (got {first['input']!r})" if where else ""
         message = first["msg"].removeprefix("Value error, ")
-        raise ConfigError(f"--set {where}: {message}{got}".replace(" : ", " ")) from error
+        raise ConfigError(
+            f"--set {where}: {message}{got}".replace(" : ", " ")
+        ) from error

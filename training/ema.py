@@ -7,6 +7,8 @@ from torch import nn
 
 from training.part_config import Averaging
 
+_SINGULAR_VECTORS = ("._u", "._v")
+
 
 def ema_beta(config: Averaging, batch_size: int, images_seen: int) -> float:
     """Return the share of the old average that one step keeps.
@@ -23,8 +25,9 @@ def update_average(averaged: nn.Module, network: nn.Module, beta: float) -> None
     """Move every weight and running statistic of ``averaged`` towards those of ``network``."""
     for old, new in zip(averaged.parameters(), network.parameters(), strict=True):
         old.lerp_(new, 1.0 - beta)
-    for old_statistic, new_statistic in zip(averaged.buffers(), network.buffers(), strict=True):
-        if old_statistic.is_floating_point():
+    for (name, old_statistic), new_statistic in zip(averaged.named_buffers(), network.buffers(), strict=True):
+        # Spectral norm's singular vectors have length one, which an average of them has not.
+        if old_statistic.is_floating_point() and not name.endswith(_SINGULAR_VECTORS):
             old_statistic.lerp_(new_statistic, 1.0 - beta)
         else:
             old_statistic.copy_(new_statistic)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any, cast
 
 from torch import nn
 from torch.nn.utils import parametrize
@@ -18,9 +19,28 @@ def folded(generator: Generator) -> Generator:
     """
     result = copy.deepcopy(generator).cpu().eval()
     for module in list(result.modules()):
-        if parametrize.is_parametrized(module, "weight"):
-            parametrize.remove_parametrizations(module, "weight", leave_parametrized=True)
+        for name, child in list(module.named_children()):
+            if parametrize.is_parametrized(child, "weight"):
+                setattr(module, name, _plain(child))
         if isinstance(module, ConditionalBatchNorm2d) and isinstance(module.norm, nn.BatchNorm2d):
             module.modulation.absorb(module.norm)
             module.norm = nn.Identity()
     return result.requires_grad_(requires_grad=False)
+
+
+def _plain(layer: nn.Module) -> nn.Module:
+    """Return a layer with the weight as its parametrization computes it, and without the parametrization.
+
+    Not ``remove_parametrizations``: that changes the class of the layer, which copies share, and so breaks
+    the generator that goes on training.
+    """
+    kind: Any = type(layer).__mro__[1]
+    plain: nn.Module = kind.__new__(kind)
+    plain.__dict__.update(layer.__dict__)
+    plain._modules = {}  # noqa: SLF001 - where modules keep their parts
+    parameters: Any = {
+        "weight": nn.Parameter(cast("Any", layer).weight.detach().clone()),
+        "bias": layer._parameters.get("bias"),  # noqa: SLF001 - the same
+    }
+    plain._parameters = parameters  # noqa: SLF001 - the same
+    return plain

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from torch import Tensor
 from torch.nn import functional
 
 from training.part_config import LossName
+
+
+RealScores = Callable[[], Tensor]
 
 
 class Loss(Protocol):
@@ -17,8 +21,8 @@ class Loss(Protocol):
         """Return what the discriminator minimises."""
         ...
 
-    def generator(self, fake: Tensor) -> Tensor:
-        """Return what the generator minimises."""
+    def generator(self, fake: Tensor, real: RealScores) -> Tensor:
+        """Return what the generator minimises; ``real`` gives the scores of real samples where one compares."""
         ...
 
 
@@ -29,7 +33,7 @@ class Hinge:
         """E[max(0, 1 - D(x))] + E[max(0, 1 + D(G(z)))]."""
         return functional.relu(1.0 - real).mean() + functional.relu(1.0 + fake).mean()
 
-    def generator(self, fake: Tensor) -> Tensor:
+    def generator(self, fake: Tensor, _real: RealScores | None = None) -> Tensor:
         """-E[D(G(z))]."""
         return -fake.mean()
 
@@ -54,7 +58,7 @@ class CrossEntropy:
 class Minimax(CrossEntropy):
     """The game as it is defined: G minimises log(1 - D(G(z))) (Goodfellow et al. 2014, equation 1)."""
 
-    def generator(self, fake: Tensor) -> Tensor:
+    def generator(self, fake: Tensor, _real: RealScores | None = None) -> Tensor:
         """E[log(1 - sigmoid(D(G(z))))]: flat where D is sure, which is why few play it."""
         return -functional.softplus(fake).mean()
 
@@ -66,7 +70,7 @@ class Wasserstein:
         """E[D(G(z))] - E[D(x)]."""
         return fake.mean() - real.mean()
 
-    def generator(self, fake: Tensor) -> Tensor:
+    def generator(self, fake: Tensor, _real: RealScores | None = None) -> Tensor:
         """-E[D(G(z))]."""
         return -fake.mean()
 
@@ -78,15 +82,31 @@ class LeastSquares:
         """½ E[(D(x) - 1)²] + ½ E[D(G(z))²]."""
         return 0.5 * (real - 1.0).square().mean() + 0.5 * fake.square().mean()
 
-    def generator(self, fake: Tensor) -> Tensor:
+    def generator(self, fake: Tensor, _real: RealScores | None = None) -> Tensor:
         """½ E[(D(G(z)) - 1)²]."""
         return 0.5 * (fake - 1.0).square().mean()
+
+
+class Relativistic:
+    """Each drawn sample against a real one: who looks more real? (Jolicoeur-Martineau 2018.)
+
+    The pairing of Huang et al. 2024, equation 2: every real sample is a sample's reference, so that no mode
+    can be left out at no cost.
+    """
+
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        """-E[log sigmoid(D(x) - D(G(z)))]."""
+        return functional.softplus(fake - real).mean()
+
+    def generator(self, fake: Tensor, real: RealScores) -> Tensor:
+        """-E[log sigmoid(D(G(z)) - D(x))]."""
+        return functional.softplus(real() - fake).mean()
 
 
 class NonSaturating(CrossEntropy):
     """Cross-entropy, G maximising log D(G(z)) (Goodfellow et al. 2014, section 3)."""
 
-    def generator(self, fake: Tensor) -> Tensor:
+    def generator(self, fake: Tensor, _real: RealScores | None = None) -> Tensor:
         """-E[log sigmoid(D(G(z)))]."""
         return functional.softplus(-fake).mean()
 
@@ -104,3 +124,5 @@ def build_loss(name: LossName, smoothing: float = 0.0) -> Loss:
             return Wasserstein()
         case "least-squares":
             return LeastSquares()
+        case "relativistic":
+            return Relativistic()

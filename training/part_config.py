@@ -10,7 +10,9 @@ from contract.latents import Prior
 
 Channels = Annotated[int, Field(ge=1, le=4096)]
 Activation = Literal["relu", "leaky_relu", "tanh", "sigmoid"]
-LossName = Literal["hinge", "non-saturating", "minimax", "wasserstein", "least-squares"]
+LossName = Literal[
+    "hinge", "non-saturating", "minimax", "wasserstein", "least-squares", "relativistic"
+]
 
 
 class Frozen(BaseModel):
@@ -49,19 +51,34 @@ class CganNetworks(Frozen):
     dropout: float = Field(default=0.5, ge=0.0, lt=1.0)
 
 
-class DcganNetworks(Frozen):
-    """Transposed convolutions in G, strided ones in D, and no pooling (Radford et al. 2015).
+class StridedNetworks(Frozen):
+    """Transposed convolutions in G, strided ones in D, and no pooling.
 
     Channel counts are those at the finest resolution; each halving doubles them, up to eightfold.
     """
 
-    family: Literal["dcgan"] = "dcgan"
     generator_channels: Channels = 32
     discriminator_channels: Channels = 32
     discriminator_norm: Literal["batch", "layer", "none"] = "batch"
     """Batch norm ties the rows of a batch together: a penalty on each row's gradient forbids it."""
     spectral_norm: bool = False
     """Divide each of D's weights by its largest singular value (Miyato et al. 2018)."""
+
+
+class DcganNetworks(StridedNetworks):
+    """The networks of Radford et al. 2015, without labels."""
+
+    family: Literal["dcgan"] = "dcgan"
+
+
+class AcganNetworks(StridedNetworks):
+    """DCGAN's networks with a label: it multiplies the noise in G, and D tells it beside real from drawn."""
+
+    family: Literal["acgan"] = "acgan"
+    dropout: float = Field(default=0.5, ge=0.0, lt=1.0)
+    """Share of D's features that are left out while training."""
+    fake_class: bool = False
+    """Give D's class head a class of its own for what is drawn."""
 
 
 class ResnetNetworks(Frozen):
@@ -74,10 +91,40 @@ class ResnetNetworks(Frozen):
     generator_channels: Channels = 32
     discriminator_channels: Channels = 32
     embedding_dim: int = Field(default=64, ge=1, le=1024)
+    attention_edge: int | None = Field(default=None, ge=2, le=256)
+    """Self-attention where the shorter edge is at most this long for the first time on the way down."""
+    generator_spectral_norm: bool = False
+    latent_split: bool = False
+    """Give each block of G a part of the latent of its own, beside the class (Brock et al. 2018)."""
+    initialisation: Literal["glorot", "orthogonal"] = "glorot"
+
+
+class R3ganNetworks(Frozen):
+    """Residual networks of grouped bottlenecks without any norm (Huang et al. 2024).
+
+    Channel counts are those at the finest resolution; each halving doubles them, up to eightfold.
+    """
+
+    family: Literal["r3gan"] = "r3gan"
+    generator_channels: Channels = 32
+    discriminator_channels: Channels = 32
+    embedding_dim: int = Field(default=64, ge=1, le=1024)
+    group_channels: Channels = 16
+    """Channels of each group of the 3 x 3 convolutions."""
+    expansion: int = Field(default=2, ge=1, le=8)
+    """How much wider a block is inside."""
+    blocks: int = Field(default=1, ge=1, le=8)
+    """Residual blocks at each resolution."""
 
 
 Networks = Annotated[
-    MlpNetworks | CganNetworks | DcganNetworks | ResnetNetworks, Field(discriminator="family")
+    MlpNetworks
+    | CganNetworks
+    | DcganNetworks
+    | AcganNetworks
+    | ResnetNetworks
+    | R3ganNetworks,
+    Field(discriminator="family"),
 ]
 
 
@@ -106,12 +153,17 @@ class RmsProp(Frozen):
 
 
 def _optimiser_kind(value: Any) -> str:  # noqa: ANN401 - a JSON value or a model
-    kind = value.get("kind", "adam") if isinstance(value, dict) else getattr(value, "kind", "")
+    kind = (
+        value.get("kind", "adam")
+        if isinstance(value, dict)
+        else getattr(value, "kind", "")
+    )
     return str(kind)
 
 
 Optimiser = Annotated[
-    Annotated[Adam, Tag("adam")] | Annotated[RmsProp, Tag("rmsprop")], Discriminator(_optimiser_kind)
+    Annotated[Adam, Tag("adam")] | Annotated[RmsProp, Tag("rmsprop")],
+    Discriminator(_optimiser_kind),
 ]
 
 

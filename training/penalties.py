@@ -10,6 +10,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from training.networks.initialisation import matrices
+
 Scores = Callable[[Tensor], Tensor]
 
 
@@ -47,13 +49,11 @@ def clip_weights(network: nn.Module, largest: float) -> None:
 def orthogonal_penalty(network: nn.Module) -> Tensor:
     """Return Σ ‖W Wᵀ ⊙ (1 - I)‖²: rows may be long, but not alike (Brock et al. 2018, equation 3).
 
-    Taken over the matrices of convolutions and linear maps.
+    Taken over the matrices of convolutions and linear maps, not over the embedding of classes.
     """
     total: Tensor | None = None
-    for parameter in network.parameters():
-        if parameter.ndim < 2:
-            continue
-        rows = parameter.flatten(1)
+    for weight in matrices(network):
+        rows = weight.flatten(1)
         products = rows @ rows.T
         apart = (products - products.diagonal().diag()).square().sum()
         total = apart if total is None else total + apart

@@ -8,9 +8,14 @@ import pytest
 import torch
 from torch import nn
 
+from contract.manifest import ImageOutput
 from training.config import override
+from training.ema import update_average
 from training.errors import ConfigError
+from training.game import class_loss
 from training.losses import CrossEntropy, LeastSquares, Minimax, NonSaturating, Wasserstein, build_loss
+from training.networks import GeneratorSpec, build_networks
+from training.networks.interface import Verdict
 from training.penalties import clip_weights, gradient_penalty, orthogonal_penalty, squared_gradient
 from training.recipes import recipe_named
 
@@ -50,13 +55,15 @@ def test_the_critics_difference_and_the_squares() -> None:
     assert float(LeastSquares().generator(torch.ones(3))) == 0
 
 
-@pytest.mark.parametrize("name", ["hinge", "non-saturating", "minimax", "wasserstein", "least-squares"])
+@pytest.mark.parametrize(
+    "name", ["hinge", "non-saturating", "minimax", "wasserstein", "least-squares", "relativistic"]
+)
 def test_every_game_draws_its_players_apart(name: str) -> None:
     """The judge gains by scoring real samples higher and drawn ones lower, the forger by the opposite."""
     loss = build_loss(name)
     real, fake = torch.tensor([0.2], requires_grad=True), torch.tensor([0.1], requires_grad=True)
     of_real, of_fake = torch.autograd.grad(loss.discriminator(real, fake), (real, fake))
-    [of_forger] = torch.autograd.grad(loss.generator(fake), fake)
+    [of_forger] = torch.autograd.grad(loss.generator(fake, lambda: real), fake)
     assert of_real < 0 < of_fake
     assert of_forger < 0
 
@@ -119,6 +126,8 @@ def test_orthogonal_rows_cost_nothing_whatever_their_length() -> None:
         ("dcgan", ["conditional=true"], "no use of labels"),
         ("cgan", ["conditional=false"], "about the label"),
         ("dcgan", ["label_smoothing=0.5"], "less than 0.5"),
+        ("default", ["class_loss=1"], "tell classes"),
+        ("acgan", ["class_loss=0"], "tell classes"),
     ],
 )
 def test_what_makes_no_sense_is_refused_with_the_reason(
@@ -153,3 +162,45 @@ def test_a_configuration_from_before_there_was_a_choice_of_optimisers_is_read() 
         del document[player]["kind"]
     assert type(recipe_named("default")).model_validate(document) == recipe_named("default")
     assert math.isclose(document["generator_optimiser"]["learning_rate"], 2e-4)
+
+
+def test_the_class_head_is_taught_the_label_or_that_there_is_none() -> None:
+    """Odena et al. 2017, equation 3; with a class of its own for drawn samples, D is taught that one."""
+    logits = torch.tensor([[2.0, 0.0, -1.0], [0.5, 0.1, 0.3]])
+    labels = torch.eye(3)[[0, 2]]
+    plain = nn.functional.cross_entropy(logits, torch.tensor([0, 2]))
+    for drawn in (False, True):
+        assert value(class_loss(Verdict(REAL, logits), labels, drawn=drawn)) == pytest.approx(float(plain))
+    two = torch.eye(2)[[0, 1]]
+    as_label = nn.functional.cross_entropy(logits, torch.tensor([0, 1]))
+    as_fake = nn.functional.cross_entropy(logits, torch.tensor([2, 2]))
+    assert value(class_loss(Verdict(REAL, logits), two)) == pytest.approx(float(as_label))
+    assert value(class_loss(Verdict(REAL, logits), two, drawn=True)) == pytest.approx(float(as_fake))
+
+
+def test_a_mixture_of_classes_is_a_mixture_of_targets() -> None:
+    logits, weights = torch.tensor([[1.0, -1.0]]), torch.tensor([[0.25, 0.75]])
+    expected = -(weights * torch.log_softmax(logits, dim=1)).sum()
+    assert value(class_loss(Verdict(REAL, logits), weights)) == pytest.approx(float(expected))
+
+
+def test_the_relativistic_game_compares_sample_by_sample() -> None:
+    loss = build_loss("relativistic")
+    expected = nn.functional.softplus(FAKE - REAL).mean()
+    assert float(loss.discriminator(REAL, FAKE)) == pytest.approx(float(expected))
+    expected = nn.functional.softplus(REAL - FAKE).mean()
+    assert float(loss.generator(FAKE, lambda: REAL)) == pytest.approx(float(expected))
+    shifted = loss.discriminator(REAL + 7, FAKE + 7)
+    assert float(shifted) == pytest.approx(float(loss.discriminator(REAL, FAKE)), abs=1e-5)
+
+
+def test_averages_keep_the_length_of_singular_vectors() -> None:
+    """An average of unit vectors is shorter, and the weight would come out larger by as much."""
+    settings = ["networks.generator_channels=4", "latent.dim=8"]
+    recipe = override(recipe_named("sagan"), settings)
+    spec = GeneratorSpec(8, 3, ImageOutput(height=8, width=8, channels=1))
+    network, averaged = (build_networks(recipe.networks, spec).generator for _ in range(2))
+    update_average(averaged, network, 0.5)
+    vectors = [(name, buffer) for name, buffer in averaged.named_buffers() if name.endswith(("._u", "._v"))]
+    assert len(vectors) > 10
+    assert all(value(buffer.norm()) == pytest.approx(1, abs=1e-4) for _, buffer in vectors)

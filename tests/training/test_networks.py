@@ -13,9 +13,26 @@ from training.fold import folded
 from training.networks import GeneratorSpec, build_networks
 from training.networks.conditioning import ConditionalBatchNorm2d
 from training.networks.geometry import halvings
-from training.part_config import MlpNetworks, Networks, ResnetNetworks
+from training.part_config import (
+    AcganNetworks,
+    CganNetworks,
+    DcganNetworks,
+    MlpNetworks,
+    Networks,
+    R3ganNetworks,
+    ResnetNetworks,
+)
 
 RESNET = ResnetNetworks(generator_channels=4, discriminator_channels=4, embedding_dim=6)
+ATTENTIVE = ResnetNetworks(
+    generator_channels=4,
+    discriminator_channels=4,
+    embedding_dim=6,
+    attention_edge=16,
+    generator_spectral_norm=True,
+    latent_split=True,
+    initialisation="orthogonal",
+)
 MLP = MlpNetworks(
     generator_hidden=(9, 7),
     discriminator_hidden=(7,),
@@ -30,6 +47,17 @@ CASES = [
     (RESNET, COLOUR, None),
     (RESNET, ImageOutput(height=8, width=8, channels=1), 3),
     (RESNET, ImageOutput(height=64, width=64, channels=3), 2),
+    (ATTENTIVE, GREY, 10),
+    (ATTENTIVE, COLOUR, None),
+    (ATTENTIVE, ImageOutput(height=9, width=7, channels=3), 2),
+    (DcganNetworks(generator_channels=4, discriminator_channels=4), GREY, None),
+    (DcganNetworks(discriminator_norm="layer", spectral_norm=True), COLOUR, None),
+    (DcganNetworks(generator_channels=4), ImageOutput(height=9, width=7, channels=3), None),
+    (AcganNetworks(generator_channels=4, discriminator_channels=4), GREY, 10),
+    (AcganNetworks(generator_channels=4, fake_class=True), COLOUR, 3),
+    (CganNetworks(generator_joined=9, discriminator_joined=5), COLOUR, 3),
+    (R3ganNetworks(generator_channels=4, discriminator_channels=4), GREY, 10),
+    (R3ganNetworks(generator_channels=4, blocks=2), COLOUR, None),
     (MLP, COLOUR, None),
     (MLP, VectorOutput(size=1), None),
 ]
@@ -51,7 +79,7 @@ def test_players_fit_the_data(
         assert samples.abs().max() <= 1
     else:
         assert samples.shape == (3, output.size)
-    assert pair.discriminator(samples, weights).shape == (3,)
+    assert pair.discriminator(samples, weights).scores.shape == (3,)
 
 
 @pytest.mark.parametrize(("config", "output", "classes"), CASES)
@@ -70,6 +98,8 @@ def test_folding_changes_nothing_but_rounding(
     assert torch.allclose(result(latent, weights), before, atol=1e-5)
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in result.modules())
     assert not result.training
+    assert torch.equal(generator(latent, weights), before), "the original goes on as it was"
+    assert generator.train()(latent, weights).requires_grad
 
 
 @pytest.mark.parametrize("player", ["generator", "discriminator"])
@@ -78,7 +108,10 @@ def test_the_class_matters_to_both_players(player: str) -> None:
     one, two = torch.eye(10)[[3]], torch.eye(10)[[7]]
     network = getattr(pair, player).eval()
     seen = torch.randn(1, 5) if player == "generator" else torch.randn(1, 1, 28, 28)
-    assert not torch.allclose(network(seen, one), network(seen, two))
+    if player == "discriminator":
+        assert not torch.allclose(network(seen, one).scores, network(seen, two).scores)
+    else:
+        assert not torch.allclose(network(seen, one), network(seen, two))
 
 
 @pytest.mark.parametrize("player", ["generator", "discriminator"])

@@ -25,9 +25,18 @@ SMALL = {
     "mlp": ["networks.generator_hidden=[16]", "networks.discriminator_hidden=[16]"],
     "cgan": ["networks.generator_joined=24", "networks.discriminator_joined=12"],
     "dcgan": ["networks.generator_channels=4", "networks.discriminator_channels=4"],
+    "acgan": ["networks.generator_channels=4", "networks.discriminator_channels=4"],
+    "r3gan": ["networks.generator_channels=4", "networks.discriminator_channels=4"],
     "resnet": ["networks.generator_channels=4", "networks.discriminator_channels=4"],
 }
-PAPER_SIZES = [("dcgan", 64), ("wgan-gp", 64), ("default", 256)]
+PAPER_SIZES = [
+    ("dcgan", 64),
+    ("wgan-gp", 64),
+    ("sagan", 128),
+    ("biggan", 128),
+    ("default", 256),
+    ("r3gan", 256),
+]
 
 
 def small(name: str, kimg: float = 0.192) -> Recipe:
@@ -120,7 +129,7 @@ def test_the_papers_sizes_are_built_and_exported(name: str, edge: int) -> None:
     weights = None if classes is None else torch.eye(classes)[:2]
     samples = pair.generator(torch.randn(2, recipe.latent.dim), weights)
     assert samples.shape == (2, 3, edge, edge)
-    assert pair.discriminator(samples, weights).shape == (2,)
+    assert pair.discriminator(samples, weights).scores.shape == (2,)
     runner = onnx_runner(to_onnx(pair.generator, spec, {}), spec)
     weights_33 = None if classes is None else np.eye(3, dtype=np.float32)
     drawn = runner(np.zeros((3, recipe.latent.dim), np.float32), weights_33)

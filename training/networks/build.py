@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from training.networks.acgan import AcganDiscriminator, AcganGenerator
 from training.networks.cgan import CganDiscriminator, CganGenerator
 from training.networks.dcgan import DcganDiscriminator, DcganGenerator
 from training.networks.interface import Discriminator, Generator, GeneratorSpec
 from training.networks.mlp import MlpDiscriminator, MlpGenerator
+from training.networks.r3gan import R3ganDiscriminator, R3ganGenerator
 from training.networks.resnet import ResnetDiscriminator, ResnetGenerator
-from training.part_config import CganNetworks, DcganNetworks, MlpNetworks, Networks, ResnetNetworks
+from training.part_config import (
+    AcganNetworks,
+    CganNetworks,
+    DcganNetworks,
+    MlpNetworks,
+    Networks,
+    R3ganNetworks,
+    ResnetNetworks,
+)
 
 
 @dataclass(frozen=True)
@@ -29,6 +39,10 @@ def build_generator(config: Networks, spec: GeneratorSpec) -> Generator:
             return CganGenerator(config, spec)
         case DcganNetworks():
             return DcganGenerator(config, spec)
+        case AcganNetworks():
+            return AcganGenerator(config, spec)
+        case R3ganNetworks():
+            return R3ganGenerator(config, spec)
         case ResnetNetworks():
             return ResnetGenerator(config, spec)
 
@@ -43,5 +57,9 @@ def build_networks(config: Networks, spec: GeneratorSpec) -> Pair:
             return Pair(generator, CganDiscriminator(config, spec))
         case DcganNetworks():
             return Pair(generator, DcganDiscriminator(config, spec))
+        case AcganNetworks():
+            return Pair(generator, AcganDiscriminator(config, spec))
+        case R3ganNetworks():
+            return Pair(generator, R3ganDiscriminator(config, spec))
         case ResnetNetworks():
             return Pair(generator, ResnetDiscriminator(config, spec))

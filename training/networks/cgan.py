@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from contract.manifest import ImageOutput
-from training.errors import ConfigError
+from training.networks.conditioning import classes_of, required
 from training.networks.geometry import image_output
-from training.networks.interface import Discriminator, Generator, GeneratorSpec
+from training.networks.interface import Discriminator, Generator, GeneratorSpec, Verdict
 from training.networks.mlp import SigmoidLevels
 from training.part_config import CganNetworks
 
@@ -38,7 +38,7 @@ class CganGenerator(Generator):
 
     def __init__(self, config: CganNetworks, spec: GeneratorSpec) -> None:
         super().__init__()
-        image, classes = image_output(spec, "cgan"), _classes(spec)
+        image, classes = image_output(spec, "cgan"), classes_of(spec, "cgan")
         self._shape = (image.channels, image.height, image.width)
         self.from_noise = nn.Linear(spec.latent_dim, config.generator_noise)
         self.from_label = nn.Linear(classes, config.generator_labels)
@@ -47,7 +47,7 @@ class CganGenerator(Generator):
 
     def forward(self, latent_ND: Tensor, class_weights_NK: Tensor | None = None) -> Tensor:
         """Draw images; see :class:`Generator`."""
-        label = _required(class_weights_NK)
+        label = required(class_weights_NK)
         sides = torch.cat([self.from_noise(latent_ND), self.from_label(label)], dim=1).relu()
         return self.to_levels(self.joined(sides).relu()).reshape(-1, *self._shape)
 
@@ -60,25 +60,13 @@ class CganDiscriminator(Discriminator):
         image: ImageOutput = image_output(spec, "cgan")
         samples, labels = config.discriminator_samples, config.discriminator_labels
         self.from_image = Maxout(prod(image.shape), samples, _SAMPLE_PIECES)
-        self.from_label = Maxout(_classes(spec), labels, _LABEL_PIECES)
+        self.from_label = Maxout(classes_of(spec, "cgan"), labels, _LABEL_PIECES)
         self.joined = Maxout(samples + labels, config.discriminator_joined, _JOINED_PIECES)
         self.dropout = nn.Dropout(config.dropout)
         self.score = nn.Linear(config.discriminator_joined, 1)
 
-    def forward(self, samples: Tensor, class_weights_NK: Tensor | None = None) -> Tensor:
+    def forward(self, samples: Tensor, class_weights_NK: Tensor | None = None) -> Verdict:
         """Score images; see :class:`Discriminator`."""
-        image, label = self.from_image(samples.flatten(1)), self.from_label(_required(class_weights_NK))
+        image, label = self.from_image(samples.flatten(1)), self.from_label(required(class_weights_NK))
         sides = self.dropout(torch.cat([image, label], dim=1))
-        return self.score(self.dropout(self.joined(sides))).squeeze(1)
-
-
-def _classes(spec: GeneratorSpec) -> int:
-    if spec.classes is None:
-        raise ConfigError("the cgan family is about labels, and this data has none; take the recipe default")
-    return spec.classes
-
-
-def _required(class_weights_NK: Tensor | None) -> Tensor:
-    if class_weights_NK is None:
-        raise ValueError("a conditional network needs class weights")
-    return class_weights_NK
+        return Verdict(self.score(self.dropout(self.joined(sides))).squeeze(1))

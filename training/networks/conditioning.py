@@ -5,6 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from training.errors import ConfigError
+from training.networks.interface import GeneratorSpec
+
 
 class ConditionalBatchNorm2d(nn.Module):
     """Batch norm whose scale and shift are linear in a condition (de Vries et al. 2017).
@@ -73,3 +76,19 @@ class ClassEmbedding(nn.Module):
     def forward(self, class_weights_NK: Tensor) -> Tensor:
         """Return the embedding of each row's class weights: ``[N, E]``."""
         return class_weights_NK @ self.vectors
+
+
+def classes_of(spec: GeneratorSpec, family: str) -> int:
+    """Return the number of classes; raises ``ConfigError`` for data that has none."""
+    if spec.classes is None:
+        raise ConfigError(
+            f"the {family} family is about labels, and this data has none; take the recipe default"
+        )
+    return spec.classes
+
+
+def required(class_weights_NK: Tensor | None) -> Tensor:
+    """Return the class weights; raises ``ValueError`` if a conditional network was given none."""
+    if class_weights_NK is None:
+        raise ValueError("a conditional network needs class weights")
+    return class_weights_NK

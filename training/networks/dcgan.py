@@ -10,30 +10,30 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
+from contract.manifest import ImageOutput
 from training.networks.conditioning import ConditionalBatchNorm2d
 from training.networks.geometry import channels_at, halvings, image_output
 from training.networks.initialisation import initialise, small_normal
-from training.networks.interface import Discriminator, Generator, GeneratorSpec
-from training.part_config import DcganNetworks
+from training.networks.interface import Discriminator, Generator, GeneratorSpec, Verdict
+from training.part_config import DcganNetworks, StridedNetworks
 
 _SLOPE = 0.2
 
 
-class DcganGenerator(Generator):
+class StridedGenerator(nn.Module):
     """A linear map to the coarsest grid, then doublings: norm, ReLU, transposed convolution; tanh at the end.
 
     As in the paper, every layer but the last has batch norm. Images whose edges cannot be halved end in a
     plain convolution.
     """
 
-    def __init__(self, config: DcganNetworks, spec: GeneratorSpec) -> None:
+    def __init__(self, config: StridedNetworks, latent_dim: int, image: ImageOutput) -> None:
         super().__init__()
-        image = image_output(spec, "dcgan")
         levels = halvings(image.height, image.width)
         widths = [channels_at(config.generator_channels, level) for level in range(levels, 0, -1)]
         widths = widths or [config.generator_channels]
         self._grid = (widths[0], image.height >> levels, image.width >> levels)
-        self.to_grid = nn.Linear(spec.latent_dim, widths[0] * self._grid[1] * self._grid[2], bias=False)
+        self.to_grid = nn.Linear(latent_dim, widths[0] * self._grid[1] * self._grid[2], bias=False)
         self.norms = nn.ModuleList(ConditionalBatchNorm2d(width, None) for width in widths)
         following = [*widths[1:], image.channels]
         self.convolutions = nn.ModuleList(
@@ -42,26 +42,37 @@ class DcganGenerator(Generator):
             else nn.Conv2d(width, after, 3, padding=1)
             for width, after in zip(widths, following, strict=True)
         )
-        initialise(self, small_normal)
 
-    def forward(self, latent_ND: Tensor, class_weights_NK: Tensor | None = None) -> Tensor:
-        """Draw images; see :class:`Generator`."""
-        del class_weights_NK
+    def forward(self, latent_ND: Tensor) -> Tensor:
+        """Return images ``[N, C, H, W]`` in [-1, 1]."""
         h = self.to_grid(latent_ND).reshape(-1, *self._grid)
         for norm, convolution in zip(self.norms, self.convolutions, strict=True):
             h = convolution(functional.relu(norm(h, None)))
         return torch.tanh(h)
 
 
-class DcganDiscriminator(Discriminator):
-    """Halvings by strided convolutions with LeakyReLU 0.2, then one linear score of the coarsest grid.
+class DcganGenerator(Generator):
+    """Transposed convolutions of the latent alone."""
+
+    def __init__(self, config: DcganNetworks, spec: GeneratorSpec) -> None:
+        super().__init__()
+        self.layers = StridedGenerator(config, spec.latent_dim, image_output(spec, "dcgan"))
+        initialise(self, small_normal)
+
+    def forward(self, latent_ND: Tensor, class_weights_NK: Tensor | None = None) -> Tensor:
+        """Draw images; see :class:`Generator`."""
+        del class_weights_NK
+        return self.layers(latent_ND)
+
+
+class StridedTrunk(nn.Module):
+    """Halvings by strided convolutions with LeakyReLU 0.2, ending in flat features of the coarsest grid.
 
     The first layer has no norm, as in the paper.
     """
 
-    def __init__(self, config: DcganNetworks, spec: GeneratorSpec) -> None:
+    def __init__(self, config: StridedNetworks, image: ImageOutput) -> None:
         super().__init__()
-        image = image_output(spec, "dcgan")
         levels = halvings(image.height, image.width)
         height, width = image.height, image.width
         layers: list[nn.Module] = []
@@ -70,23 +81,35 @@ class DcganDiscriminator(Discriminator):
             after = channels_at(config.discriminator_channels, level)
             stride, kernel = (2, 4) if levels else (1, 3)
             height, width = height // stride, width // stride
-            layers.append(_maybe_spectral(nn.Conv2d(before, after, kernel, stride, padding=1), config))
+            layers.append(maybe_spectral(nn.Conv2d(before, after, kernel, stride, padding=1), config))
             if level > 0:
                 layers += _norm(config, after, height, width)
             layers.append(nn.LeakyReLU(_SLOPE))
             before = after
-        layers.append(nn.Flatten())
-        layers.append(_maybe_spectral(nn.Linear(before * height * width, 1), config))
-        self.layers = nn.Sequential(*layers)
+        self.layers = nn.Sequential(*layers, nn.Flatten())
+        self.features = before * height * width
+
+    def forward(self, samples: Tensor) -> Tensor:
+        """Return the features of images: ``[N, features]``."""
+        return self.layers(samples)
+
+
+class DcganDiscriminator(Discriminator):
+    """Strided halvings, then one linear score."""
+
+    def __init__(self, config: DcganNetworks, spec: GeneratorSpec) -> None:
+        super().__init__()
+        self.trunk = StridedTrunk(config, image_output(spec, "dcgan"))
+        self.score = maybe_spectral(nn.Linear(self.trunk.features, 1), config)
         initialise(self, small_normal)
 
-    def forward(self, samples: Tensor, class_weights_NK: Tensor | None = None) -> Tensor:
+    def forward(self, samples: Tensor, class_weights_NK: Tensor | None = None) -> Verdict:
         """Score images; see :class:`Discriminator`."""
         del class_weights_NK
-        return self.layers(samples).squeeze(1)
+        return Verdict(self.score(self.trunk(samples)).squeeze(1))
 
 
-def _norm(config: DcganNetworks, channels: int, height: int, width: int) -> list[nn.Module]:
+def _norm(config: StridedNetworks, channels: int, height: int, width: int) -> list[nn.Module]:
     match config.discriminator_norm:
         case "batch":
             return [nn.BatchNorm2d(channels)]
@@ -96,5 +119,6 @@ def _norm(config: DcganNetworks, channels: int, height: int, width: int) -> list
             return []
 
 
-def _maybe_spectral(module: nn.Module, config: DcganNetworks) -> nn.Module:
+def maybe_spectral(module: nn.Module, config: StridedNetworks) -> nn.Module:
+    """Return the layer, under spectral norm if the settings ask for it."""
     return spectral_norm(module) if config.spectral_norm else module

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from torch import Tensor, nn
 
@@ -30,9 +31,18 @@ class Generator(nn.Module, ABC):
         """Draw a sample for each latent; a conditional generator needs the class weights."""
 
 
+class Verdict(NamedTuple):
+    """What a discriminator says of samples."""
+
+    scores: Tensor
+    """Float ``[N]``, higher for what it takes to be real; a logit, not a probability."""
+    class_logits: Tensor | None = None
+    """Float ``[N, K]``, or ``[N, K + 1]`` with a class for what is drawn, of those that tell classes."""
+
+
 class Discriminator(nn.Module, ABC):
-    """Scores samples: float ``[N]``, higher for what it takes to be real; a logit, not a probability."""
+    """Judges samples."""
 
     @abstractmethod
-    def forward(self, samples: Tensor, class_weights_NK: Tensor | None = None) -> Tensor:
-        """Score each sample; a conditional discriminator needs the class weights."""
+    def forward(self, samples: Tensor, class_weights_NK: Tensor | None = None) -> Verdict:
+        """Judge each sample; a conditional discriminator needs the class weights."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from contract.manifest import ImageOutput
-from training.networks.interface import Discriminator, Generator, GeneratorSpec
+from training.networks.interface import Discriminator, Generator, GeneratorSpec, Verdict
 from training.part_config import Activation, MlpNetworks
 
 
@@ -74,7 +74,7 @@ class MlpDiscriminator(Discriminator):
         layers.append(nn.Linear(widths[-1], 1))
         self.layers = nn.Sequential(*layers)
 
-    def forward(self, samples: Tensor, class_weights_NK: Tensor | None = None) -> Tensor:
+    def forward(self, samples: Tensor, class_weights_NK: Tensor | None = None) -> Verdict:
         """Score samples; see :class:`Discriminator`."""
         del class_weights_NK
-        return self.layers(samples).squeeze(1)
+        return Verdict(self.layers(samples).squeeze(1))

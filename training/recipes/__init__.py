@@ -7,6 +7,7 @@ from collections.abc import Callable
 from training.config import Recipe
 from training.errors import ConfigError
 from training.recipes.classics import cgan, gaussian_1d, vanilla, vanilla_shallow
+from training.recipes.conditional import acgan, biggan, r3gan, sagan
 from training.recipes.convolutional import dcgan, wgan, wgan_gp
 from training.recipes.recommended import default
 
@@ -19,6 +20,10 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "dcgan": dcgan,
     "wgan": wgan,
     "wgan-gp": wgan_gp,
+    "acgan": acgan,
+    "sagan": sagan,
+    "biggan": biggan,
+    "r3gan": r3gan,
 }
 
 
