@@ -62,7 +62,7 @@ class Game:
     def generator_step(self) -> Tensor:
         """Teach G to be scored higher; return its loss."""
         recipe, state = self._recipe, self._state
-        state.discriminator.requires_grad_(False)
+        state.discriminator.requires_grad_(False)  # noqa: FBT003 - torch's signature
         fake, weights = self._draw()
         verdict = self._judge(fake, weights)
         loss = self._loss.generator(verdict.scores, self._scores_to_beat)
@@ -75,7 +75,7 @@ class Game:
         state.generator_optimiser.zero_grad(set_to_none=True)
         loss.backward()
         state.generator_optimiser.step()
-        state.discriminator.requires_grad_(True)
+        state.discriminator.requires_grad_(True)  # noqa: FBT003 - torch's signature
         return loss.detach()
 
     def _scores_to_beat(self) -> Tensor:

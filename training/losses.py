@@ -10,7 +10,6 @@ from torch.nn import functional
 
 from training.part_config import LossName
 
-
 RealScores = Callable[[], Tensor]
 
 
@@ -22,7 +21,7 @@ class Loss(Protocol):
         ...
 
     def generator(self, fake: Tensor, real: RealScores) -> Tensor:
-        """Return what the generator minimises; ``real`` gives the scores of real samples where one compares."""
+        """Return what the generator minimises; ``real`` gives real samples' scores, where one compares."""
         ...
 
 
@@ -88,7 +87,7 @@ class LeastSquares:
 
 
 class Relativistic:
-    """Each drawn sample against a real one: who looks more real? (Jolicoeur-Martineau 2018.)
+    """Each drawn sample against a real one, asking who looks more real (Jolicoeur-Martineau 2018).
 
     The pairing of Huang et al. 2024, equation 2: every real sample is a sample's reference, so that no mode
     can be left out at no cost.
