@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,19 @@ def test_the_split_of_mnist5k_is_frozen(cache: Path) -> None:
     assert load_dataset("mnist5k", cache).digest.startswith("sha256:8bb8c2dc7c7b3")
 
 
+@pytest.mark.parametrize(
+    ("name", "digest"), [("digits", "18ed70c309e97f36"), ("gaussian", "2c4954ca2025c46f")]
+)
+def test_the_digests_of_embedded_sets_are_frozen(cache: Path, name: str, digest: str) -> None:
+    """Runs that were trained on them can be resumed, evaluated and exported by them alone."""
+    assert load_dataset(name, cache).digest.startswith(f"sha256:{digest}")
+
+
+def test_options_of_earlier_runs_still_say_what_they_said() -> None:
+    kept = {"size": [16, 24], "channels": 3, "skip_bad": True}
+    assert FolderOptions.model_validate(kept) == FolderOptions(size=(16, 24), channels=3, skip_bad=True)
+
+
 def test_digits_span_the_whole_byte(cache: Path) -> None:
     dataset = load_dataset("digits", cache)
     assert dataset.samples.shape == (1797, 8, 8, 1)
@@ -74,6 +88,20 @@ def test_subfolders_are_classes_by_name(photos: Path, cache: Path) -> None:
     assert np.bincount(dataset.labels).tolist() == [6, 6]
     assert dataset.samples.shape == (12, 8, 12, 3)
     assert dataset.samples[5, 0, 0].tolist() == [200, 0, 0]
+
+
+def test_names_have_one_spelling_on_every_machine(tmp_path: Path, cache: Path) -> None:
+    """Some file systems take accents apart; the classes, their order and the digest must not follow."""
+    for root, form in (("a", "NFC"), ("b", "NFD")):
+        for name in ("pâte", "pz"):
+            for number in range(2):
+                _paint(
+                    tmp_path / root / unicodedata.normalize(form, name) / f"{number}.png",
+                    colour=(len(name), 0, 0),
+                )
+    whole, apart = (load_dataset(str(tmp_path / root), cache) for root in ("a", "b"))
+    assert whole.class_names == apart.class_names == ("pz", "p\u00e2te")
+    assert whole.digest == apart.digest
 
 
 def test_a_changed_folder_is_read_again(photos: Path, cache: Path) -> None:
