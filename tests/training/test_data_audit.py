@@ -77,7 +77,7 @@ def test_the_text_is_what_a_user_reads(photos: Path) -> None:
     assert "pass --skip-bad to leave them out" in lines[6]
     assert "fewer than 10 images in a class (birds 4)" in lines[7]
     assert "the crop takes up to 67% of an image" in lines[8]
-    assert "smaller than that, and enlarged: 203 images" in lines[9]
+    assert "smaller than 64 x 64, and enlarged: 203 images" in lines[9]
     assert "cropped about the centre and resized to 64 x 64 (Lanczos)" in lines[10]
     assert "2 different sizes" in lines[11]
 
@@ -94,6 +94,28 @@ def test_what_the_audit_foretells_is_what_training_gets(photos: Path, cache: Pat
     assert report.held_out == dataset.held_out.sum()
     assert dict(report.classes) == dict(zip(dataset.class_names, np.bincount(dataset.labels), strict=True))
     assert [Path(title).name for title, _ in report.unreadable] == ["empty.png"]
+
+
+def test_a_torn_file_has_no_say_in_the_size(photos: Path, cache: Path) -> None:
+    """Its header can be read, and names another size than all whole files have."""
+    torn = paint(photos / "cats" / "torn.jpg", size=(90, 90))
+    torn.write_bytes(torn.read_bytes()[:2000])
+    options = FolderOptions(skip_bad=True)
+    dataset = load_dataset(str(photos), cache, options)
+    assert dataset.output.shape == audit_dataset(str(photos), options).shape == (16, 16, 3)
+    assert dataset.description == "200 images of 16 x 16, as they are. 1 unreadable left out."
+
+
+def test_where_every_file_is_torn_nothing_is_left(tmp_path: Path, cache: Path) -> None:
+    for number in range(3):
+        torn = paint(tmp_path / "set" / f"{number}.jpg")
+        torn.write_bytes(torn.read_bytes()[:-100])
+    options = FolderOptions(skip_bad=True)
+    with pytest.raises(DataError, match="there is no readable image"):
+        load_dataset(str(tmp_path / "set"), cache, options)
+    assert "there is no readable image file" in messages(
+        audit_dataset(str(tmp_path / "set"), options), Severity.ERROR
+    )
 
 
 def test_the_same_picture_twice_is_found_whatever_its_file(photos: Path) -> None:

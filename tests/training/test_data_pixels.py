@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +104,39 @@ def test_sixteen_bits_are_rounded_not_cut(tmp_path: Path, cache: Path) -> None:
     folder = _set_of(Image.fromarray(levels), tmp_path / "set", ".png")
     samples = _load(folder, cache, size=(256, 256)).samples[0, :, :, 0]
     assert np.array_equal(samples, np.rint(levels / 257.0).astype(np.uint8))
+
+
+def _deep_png(kind: int, values: tuple[int, ...]) -> bytes:
+    """Return a PNG of 8 x 8 pixels of 16 bits a channel, which Pillow cannot write."""
+
+    def chunk(name: bytes, content: bytes) -> bytes:
+        checked = name + content
+        return struct.pack(">I", len(content)) + checked + struct.pack(">I", zlib.crc32(checked))
+
+    row = b"\0" + struct.pack(f">{len(values)}H", *values) * 8
+    header = struct.pack(">IIBBBBB", 8, 8, 16, kind, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        [chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(row * 8)), chunk(b"IEND", b"")]
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "expected"),
+    [
+        (2, (257 * 100, 257 * 7, 65535), [100, 7, 255]),
+        (4, (257 * 100, 65535), [100, 100, 100]),
+        (6, (257 * 100, 257 * 7, 65535, 0), [255, 255, 255]),
+    ],
+)
+def test_sixteen_bits_a_channel(
+    tmp_path: Path, cache: Path, kind: int, values: tuple[int, ...], expected: list[int]
+) -> None:
+    """Colour, grey with transparency (which Pillow opens as colour), and colour with transparency."""
+    folder = tmp_path / "set"
+    folder.mkdir()
+    for number in range(2):
+        (folder / f"{number}.png").write_bytes(_deep_png(kind, values))
+    assert _load(folder, cache).samples[0, 0, 0].tolist() == expected
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

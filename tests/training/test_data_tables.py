@@ -141,6 +141,8 @@ def test_parquet_brings_its_class_names(tmp_path: Path, cache: Path) -> None:
     dataset = load(tmp_path / "pets.parquet", cache)
     assert (dataset.name, dataset.class_names, dataset.labels.tolist()) == ("pets", NAMES, LABELS)
     assert np.array_equal(dataset.samples[..., 0], PIXELS)
+    notes = [finding.message for finding in audit_dataset(str(tmp_path / "pets.parquet")).findings]
+    assert "classes without images, so left aside: never" in notes
 
 
 def test_shards_of_the_training_part_are_joined(tmp_path: Path, cache: Path) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from training.config import FolderOptions
 from training.data.dataset import HELD_OUT_FRACTION, Dataset, split
-from training.data.findings import Severity, class_findings, count_findings, counted, require_sound
+from training.data.findings import class_findings, count_findings, counted, require_sound
 from training.data.pixels import Header, Target, UnreadableImage, choose_target, fit, header_of, upright
 from training.data.reading import read_each
 from training.data.source import Item, Source
@@ -50,6 +52,38 @@ def describe_fit(headers: Sequence[Header], target: Target) -> str:
     return f"cropped about the centre and resized to {target.height} x {target.width} (Lanczos)"
 
 
+@dataclass(frozen=True)
+class _Decoded:
+    """The samples ``[N, H, W, C]``, and the items and headers that they are of."""
+
+    samples: NDArray[np.uint8]
+    items: list[Item]
+    headers: list[Header]
+    target: Target
+
+
+def _decode_all(items: Sequence[Item], headers: Sequence[Header], options: FolderOptions) -> _Decoded:
+    """Decode at the size that the images agree on; those that turn out torn have no say in it."""
+    if not items:
+        raise DataError("there is no readable image file")
+    target = choose_target(headers, options)
+    samples = np.empty((len(items), target.height, target.width, target.channels), dtype=np.uint8)
+
+    def decode(position: int, item: Item) -> None:
+        with item.open() as image:
+            samples[position] = fit(upright(image), target)
+
+    decoded, torn = read_each(items, decode, "decoding")
+    _forgive(torn, skip_bad=options.skip_bad)
+    if not torn:
+        return _Decoded(samples, list(items), list(headers), target)
+    kept = [position for position, _ in decoded]
+    left, their_headers = [items[position] for position in kept], [headers[position] for position in kept]
+    if not left or choose_target(their_headers, options) != target:
+        return _decode_all(left, their_headers, options)
+    return _Decoded(samples[kept], left, their_headers, target)
+
+
 def assemble(source: Source, options: FolderOptions) -> Dataset:
     """Decode all that a source holds into one data set.
 
@@ -61,32 +95,19 @@ def assemble(source: Source, options: FolderOptions) -> Dataset:
         logger.info("%s", remark)
     looked, faults = read_each(contents.items, read_header, "looking")
     _forgive(faults, skip_bad=options.skip_bad)
-    if not looked:
-        raise DataError(f"{source.name} holds no readable image file")
-    headers = [header for _, header in looked]
-    target = choose_target(headers, options)
-    items = [contents.items[position] for position, _ in looked]
-    samples = np.empty((len(items), target.height, target.width, target.channels), dtype=np.uint8)
-
-    def decode(position: int, item: Item) -> None:
-        with item.open() as image:
-            samples[position] = fit(upright(image), target)
-
-    decoded, torn = read_each(items, decode, "decoding")
-    _forgive(torn, skip_bad=options.skip_bad)
-    if torn:
-        kept = [position for position, _ in decoded]
-        samples, items = samples[kept], [items[position] for position in kept]
+    decoded = _decode_all(
+        [contents.items[position] for position, _ in looked], [header for _, header in looked], options
+    )
+    samples = decoded.samples
     labels = None
     if contents.class_names is not None:
-        labels = np.array([item.label for item in items], dtype=np.int64)
+        labels = np.array([item.label for item in decoded.items], dtype=np.int64)
     held_out = split(labels, len(samples), HELD_OUT_FRACTION)
-    findings = class_findings(labels, contents.class_names)
-    findings += count_findings(len(samples), labels, int(held_out.sum()))
-    require_sound(findings, source.name)
-    for finding in findings:
-        if finding.severity is Severity.WARNING:
-            logger.warning("%s", finding.message)
+    require_sound(
+        class_findings(labels, contents.class_names)
+        + count_findings(len(samples), labels, int(held_out.sum())),
+        source.name,
+    )
     left_out = len(contents.items) - len(samples)
     return Dataset(
         name=source.name,
@@ -94,6 +115,6 @@ def assemble(source: Source, options: FolderOptions) -> Dataset:
         labels=labels,
         class_names=contents.class_names,
         held_out=held_out,
-        description=f"{counted(len(samples), 'image')} {describe_fit(headers, target)}."
+        description=f"{counted(len(samples), 'image')} {describe_fit(decoded.headers, decoded.target)}."
         + (f" {left_out} unreadable left out." if left_out else ""),
     )

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
 from training.config import FolderOptions
-from training.data.assembly import describe_fit
 from training.data.dataset import HELD_OUT_FRACTION, Dataset, split
 from training.data.findings import (
     Finding,
@@ -24,33 +21,11 @@ from training.data.findings import (
     some_of,
     warning,
 )
-from training.data.pixels import (
-    Header,
-    Target,
-    UnreadableImage,
-    as_bytes,
-    choose_target,
-    header_of,
-    share_cropped,
-    upright,
-)
+from training.data.pixels import UnreadableImage, choose_target
 from training.data.reading import read_each
+from training.data.sighting import Seen, fit_findings, see
 from training.data.source import Contents, Item, Source
 from training.errors import DataError
-
-_DARK = 16
-"""Deep images whose brightest level is below this byte were likely meant on a shorter scale."""
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What decoding showed of one image: its header, a digest of its pixels, and what it holds besides."""
-
-    header: Header
-    digest: bytes
-    has_transparency: bool
-    has_frames: bool
-    is_dark: bool
 
 
 @dataclass(frozen=True)
@@ -80,35 +55,13 @@ class AuditReport:
         return all(finding.severity is not Severity.ERROR for finding in self.findings)
 
 
-def _see(_position: int, item: Item) -> Seen:
-    with item.open() as image:
-        header = header_of(image)
-        frames = bool(getattr(image, "is_animated", False))
-        shown = upright(image)
-    plain = as_bytes(shown)
-    head = f"{plain.mode} {plain.size} {plain.palette.palette if plain.palette else b''!r}"
-    return Seen(
-        header=header,
-        digest=hashlib.sha256(head.encode() + plain.tobytes()).digest(),
-        has_transparency=_is_seen_through(shown),
-        has_frames=frames,
-        is_dark=plain is not shown and 0 < np.asarray(plain).max() < _DARK,
-    )
-
-
-def _is_seen_through(image: Image.Image) -> bool:
-    if not image.has_transparency_data:
-        return False
-    return bool(np.asarray(image.convert("RGBA"))[..., 3].min() < 255)
-
-
 def audit(source: Source, options: FolderOptions) -> AuditReport:
     """Return the report on all images of a source; what keeps it from being read is a finding too."""
     try:
         contents = source.contents()
     except DataError as fault:
-        return AuditReport(source.name, _kind(source), 0, findings=(error(str(fault)),))
-    seen, faults = read_each(contents.items, _see, "looking")
+        return AuditReport(source.name, source.kind, 0, findings=(error(str(fault)),))
+    seen, faults = read_each(contents.items, see, "looking")
     items = [contents.items[position] for position, _ in seen]
     views = [view for _, view in seen]
     names = contents.class_names
@@ -121,12 +74,12 @@ def audit(source: Source, options: FolderOptions) -> AuditReport:
         *count_findings(len(items), labels, held_out),
         *class_findings(labels, names),
         *_duplicate_findings(groups),
-        *([] if target is None else _fit_findings(views, target)),
+        *([] if target is None else fit_findings(views, target)),
         *(note(remark) for remark in contents.notes),
     ]
     return AuditReport(
         name=source.name,
-        kind=_kind(source),
+        kind=source.kind,
         images=len(items),
         shape=None if target is None else (target.height, target.width, target.channels),
         sizes=tuple(Counter(view.header.size for view in views).most_common()),
@@ -154,13 +107,6 @@ def audit_embedded(dataset: Dataset) -> AuditReport:
         held_out=int(dataset.held_out.sum()),
         findings=(note(dataset.description),),
     )
-
-
-def _kind(source: Source) -> str:
-    try:
-        return source.kind
-    except OSError:
-        return "a source that cannot be looked at"
 
 
 def _class_counts(contents: Contents, items: Sequence[Item]) -> tuple[tuple[str, int], ...] | None:
@@ -207,45 +153,3 @@ def _duplicate_findings(groups: list[list[Item]]) -> list[Finding]:
 def _across(group: list[Item]) -> str:
     other = next(item for item in group if item.label != group[0].label)
     return f"{group[0].title} = {other.title}"
-
-
-def _fit_findings(views: list[Seen], target: Target) -> list[Finding]:
-    """Say what will be done to the images, and where it costs something."""
-    headers = [view.header for view in views]
-    found = [note(f"images are {describe_fit(headers, target)}")]
-    sizes = {header.size for header in headers}
-    if len(sizes) > 1:
-        found.append(
-            note(
-                f"{len(sizes):,} different sizes; --size chooses another than {target.height}x{target.width}"
-            )
-        )
-    lost = max(share_cropped(size, target) for size in sizes)
-    if lost > 0.1:
-        found.append(
-            warning(f"the crop takes up to {lost:.0%} of an image; --size HEIGHTxWIDTH sets the proportions")
-        )
-    small = sum(header.size[0] < target.width or header.size[1] < target.height for header in headers)
-    if small:
-        found.append(
-            warning(f"smaller than that, and enlarged: {counted(small, 'image')}; they will look soft")
-        )
-    if target.channels == 1 and not all(header.is_grey for header in headers):
-        found.append(note("colours are turned to grey"))
-    through = sum(view.has_transparency for view in views)
-    if through and target.channels != 4:
-        found.append(
-            note(f"transparent: {counted(through, 'image')}, laid on white; --channels 4 keeps that")
-        )
-    frames = sum(view.has_frames for view in views)
-    if frames:
-        found.append(note(f"animated: {counted(frames, 'image')}, of which the first frame is taken"))
-    dark = sum(view.is_dark for view in views)
-    if dark:
-        found.append(
-            warning(
-                f"almost black: {counted(dark, 'image')} of 16 bits or floats; white is read as 65,535 or 1, "
-                "so scale them up first if they hold less"
-            )
-        )
-    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.errors import DataError
+
+logger = logging.getLogger("training.data")
 
 _FEW_IN_A_CLASS = 10
 _FEW_IN_ALL = 200
@@ -125,7 +128,10 @@ def count_findings(count: int, labels: NDArray[np.int64] | None, held_out: int) 
 
 
 def require_sound(findings: list[Finding], name: str) -> None:
-    """Raise ``DataError`` with the first error among the findings, if there is any."""
+    """Raise ``DataError`` with the first error among the findings, if there is any; log the warnings."""
     for finding in findings:
         if finding.severity is Severity.ERROR:
             raise DataError(f"{name}: {finding.message}")
+    for finding in findings:
+        if finding.severity is Severity.WARNING:
+            logger.warning("%s", finding.message)

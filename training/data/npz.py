@@ -69,7 +69,8 @@ class NpzSource:
         """Read the arrays that matter; pickled ones are refused, for they could run anything."""
         wanted = {key for pair in _PAIRS for key in pair} | {_NAMES_KEY}
         try:
-            with np.load(self.path, allow_pickle=False) as archive:
+            with self.path.open("rb") as file:
+                archive = np.load(file, allow_pickle=False)
                 if not isinstance(archive, np.lib.npyio.NpzFile):
                     raise DataError(f"{self.path} is one array, not an archive: write it with np.savez")
                 keys = list(archive.files)

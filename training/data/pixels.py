@@ -2,6 +2,9 @@
 
 Decoding takes the first frame, turned upright as EXIF says. Fitting scales deep levels to bytes, lays
 transparency on white unless four channels are asked for, crops about the centre and resizes.
+
+Two bounds are Pillow's: colour of 16 bits a channel loses its low byte when it is opened (grey of 16 bits
+is rounded here), and JPEG decoders of different builds may differ by a level, and so the digests.
 """
 
 from __future__ import annotations

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from training.config import FolderOptions
+from training.data.findings import some_of
 from training.data.labels import index_labels, renamed
 from training.data.source import Contents, Item, open_file
 from training.errors import DataError
@@ -54,9 +57,7 @@ class Table:
         library = require_library()
         pictures = self.rows.select_columns([image_column])
         pictures = pictures.cast_column(image_column, library.Image(decode=False))
-        labels, names = None, None
-        if label_column is not None:
-            labels, names = self._labels(label_column)
+        labels, names, notes = self._labels(label_column)
         items = [
             Item(
                 f"row {number} of {self.where}",
@@ -65,14 +66,15 @@ class Table:
             )
             for number in range(len(self.rows))
         ]
-        if label_column is not None:
-            return Contents(items, names)
-        columns = ", ".join(self.rows.column_names)
-        return Contents(
-            items, None, (f"no column of labels among {columns}: --label-column names one to have classes",)
-        )
+        return Contents(items, names, notes)
 
-    def _labels(self, column: str) -> tuple[Any, tuple[str, ...]]:
+    def _labels(
+        self, column: str | None
+    ) -> tuple[NDArray[np.int64] | None, tuple[str, ...] | None, tuple[str, ...]]:
+        """Return the rows' labels, the classes' names, and what there is to say of them."""
+        if column is None:
+            columns = ", ".join(self.rows.column_names)
+            return None, None, (f"no column of labels among {columns}; --label-column names one",)
         feature = self.rows.features[column]
         values = list(self.rows[column])
         known = getattr(feature, "names", None)
@@ -86,7 +88,11 @@ class Table:
         elif any(isinstance(value, float) and value == value for value in values):  # noqa: PLR0124 - not NaN
             raise DataError(f"{self.where}: the column {column!r} holds fractions, but labels name classes")
         labels, names = index_labels(values, lambda position: f"row {position} of {self.where}")
-        return labels, names if known is None else renamed(names, known, f"{self.where}: {column}")
+        if known is None:
+            return labels, names, ()
+        names = renamed(names, known, f"{self.where}: {column}")
+        absent = [name for name in known if name not in names]
+        return labels, names, (f"classes without images, so left aside: {some_of(absent)}",) if absent else ()
 
     def _image_column(self) -> str:
         features = self.rows.features
