@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
+from typing import NoReturn
 
 from training.errors import TrainingError
+from training.recipes import listing
 
 _CACHE = Path(".cache/forger")
 _INTERRUPTED = 130
@@ -58,7 +61,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
 def _add_train(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("train", help="train a generator on a data set")
     _add_data(parser)
-    parser.add_argument("--recipe", default="default", help="default (recommended), vanilla, gaussian-1d")
+    parser.add_argument("--recipe", default="default", help="%(default)s is recommended; `recipes` lists all")
     parser.add_argument("--out", type=Path, metavar="RUN", help="run directory (runs/DATA-RECIPE-SEED)")
     parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with this run; all else is known")
     parser.add_argument("--seed", type=int, default=0)
@@ -89,10 +92,39 @@ def _add_export(commands: argparse._SubParsersAction) -> None:
     _add_common(parser)
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser that names the nearest right word beside a wrong one."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with the message and, where one is near, what may have been meant."""
+        options, choices = _words_of(self)
+        if "unrecognized" in message:
+            wrong = [word.partition("=")[0] for word in message.split() if word.startswith("--")]
+        else:
+            wrong, options = message.split("'")[1:2], choices
+        near = [match for word in wrong for match in get_close_matches(word, options, n=1)]
+        super().error(f"{message} (did you mean {near[0]}?)" if near else message)
+
+
+def _words_of(parser: argparse.ArgumentParser) -> tuple[list[str], list[str]]:
+    """Return the options and the choices of a parser and of the commands below it."""
+    options: list[str] = []
+    choices: list[str] = []
+    for action in parser._actions:  # noqa: SLF001 - argparse has no other way to ask
+        options += action.option_strings
+        choices += [word for word in action.choices or () if isinstance(word, str)]
+        below = action.choices.values() if isinstance(action.choices, dict) else ()
+        for command in below:
+            more_options, more_choices = _words_of(command)
+            options, choices = options + more_options, choices + more_choices
+    return options, choices
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
-    parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
+    parser = _Parser(prog="python -m training", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("recipes", help="list the recipes, a line each")
     _add_train(commands)
     _add_evaluate(commands)
     _add_export(commands)
@@ -102,6 +134,9 @@ def build_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code: 0, 1 for a fault of the input, 130 for an interrupt."""
     options = build_parser().parse_args(arguments)
+    if options.command == "recipes":
+        print(listing())
+        return 0
     from training import commands  # noqa: PLC0415 - torch takes seconds; help need not wait for it
 
     command = {"train": commands.train, "evaluate": commands.evaluate, "export": commands.export}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from difflib import get_close_matches
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
@@ -82,13 +83,11 @@ class Recipe(Frozen):
             f"{family} networks are about the label: conditional must be true",
         )
         yield (
-            bool(self.label_smoothing)
-            and self.loss not in ("non-saturating", "minimax"),
+            bool(self.label_smoothing) and self.loss not in ("non-saturating", "minimax"),
             f"label_smoothing moves the target of a probability, and the {self.loss} loss has none",
         )
         yield (
-            penalties.on_gradients
-            and getattr(networks, "discriminator_norm", "none") == "batch",
+            penalties.on_gradients and getattr(networks, "discriminator_norm", "none") == "batch",
             _BATCH_NORM_AND_GRADIENTS,
         )
         yield (
@@ -115,12 +114,8 @@ class Recipe(Frozen):
     @property
     def _has_a_bounded_critic(self) -> bool:
         penalties, networks = self.penalties, self.networks
-        has_spectral_norm = isinstance(networks, ResnetNetworks) or getattr(
-            networks, "spectral_norm", False
-        )
-        return bool(
-            penalties.weight_clipping or penalties.gradient_penalty or has_spectral_norm
-        )
+        has_spectral_norm = isinstance(networks, ResnetNetworks) or getattr(networks, "spectral_norm", False)
+        return bool(penalties.weight_clipping or penalties.gradient_penalty or has_spectral_norm)
 
 
 class Provenance(Frozen):
@@ -184,13 +179,12 @@ def override(recipe: Recipe, settings: list[str]) -> Recipe:
         for parent in parents:
             node = node.get(parent) if isinstance(node, dict) else None
         if not isinstance(node, dict) or leaf not in node:
-            known = (
-                ", ".join(sorted(node))
-                if isinstance(node, dict)
-                else "nothing below it"
-            )
+            settings_here = sorted(node) if isinstance(node, dict) else []
+            near = get_close_matches(leaf, settings_here, n=1)
+            meant = f"did you mean {'.'.join([*parents, near[0]])}? " if near else ""
             raise ConfigError(
-                f"--set {key}: the recipe {recipe.name!r} has no such setting; there are {known}"
+                f"--set {key}: the recipe {recipe.name!r} has no such setting; {meant}there are "
+                f"{', '.join(settings_here) or 'nothing below it'}"
             )
         node[leaf] = _parse_value(value)
     try:
@@ -200,6 +194,4 @@ def override(recipe: Recipe, settings: list[str]) -> Recipe:
         where = ".".join(str(part) for part in first["loc"])
         got = f" (got {first['input']!r})" if where else ""
         message = first["msg"].removeprefix("Value error, ")
-        raise ConfigError(
-            f"--set {where}: {message}{got}".replace(" : ", " ")
-        ) from error
+        raise ConfigError(f"--set {where}: {message}{got}".replace(" : ", " ")) from error

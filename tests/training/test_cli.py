@@ -9,6 +9,7 @@ import pytest
 
 from contract.manifest import read_manifest
 from training.cli import main
+from training.recipes import RECIPES
 
 SMALL = ["networks.generator_channels=4", "networks.discriminator_channels=4", "batch_size=32"]
 
@@ -109,3 +110,45 @@ def test_the_manifest_states_what_the_run_was_begun_with(tmp_path: Path, cache: 
     assert main(["export", str(run), "--name", "d", "--models", str(models), "--no-evaluation", *common]) == 0
     manifest, _ = read_manifest((models / "d" / "1" / "manifest.json").read_bytes())
     assert manifest.training.source_commit == "an earlier one"
+
+
+def test_recipes_are_listed_a_line_each_with_a_recommendation(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["recipes"]) == 0
+    shown = capsys.readouterr().out
+    for name, build in RECIPES.items():
+        assert f"  {name} " in shown
+        assert build().summary in shown
+    assert "We recommend default" in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (["train", "--recpe", "dcgan"], "did you mean --recipe?"),
+        (["train", "--data", "digits", "--chekpoint-every", "3"], "did you mean --checkpoint-every?"),
+        (["trian", "--data", "digits"], "did you mean train?"),
+        (["train", "--data", "digits", "--device", "cdua"], "did you mean cuda?"),
+    ],
+)
+def test_a_wrong_word_is_answered_with_the_nearest_right_one(
+    arguments: list[str], meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert meant in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (["--recipe", "dcgna"], "did you mean dcgan?"),
+        (["--set", "batch_sise=3"], "did you mean batch_size?"),
+        (["--set", "networks.generator_chanels=3"], "did you mean networks.generator_channels?"),
+    ],
+)
+def test_a_wrong_recipe_or_setting_too(
+    arguments: list[str], meant: str, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "--data", "digits", "--cache", str(cache), *arguments]) == 1
+    assert meant in capsys.readouterr().err

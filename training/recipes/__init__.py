@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from difflib import get_close_matches
 
 from training.config import Recipe
 from training.errors import ConfigError
@@ -10,6 +11,11 @@ from training.recipes.classics import cgan, gaussian_1d, vanilla, vanilla_shallo
 from training.recipes.conditional import acgan, biggan, r3gan, sagan
 from training.recipes.convolutional import dcgan, wgan, wgan_gp
 from training.recipes.recommended import default
+
+RECOMMENDATION = (
+    "We recommend default: it takes labels or none, needs few images, and averages its weights, so that\n"
+    "what is exported is steady. The others are here to learn from and to compare with."
+)
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "default": default,
@@ -30,6 +36,17 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
 def recipe_named(name: str) -> Recipe:
     """Return the recipe of that name; raises ``ConfigError`` listing the names there are."""
     if name not in RECIPES:
-        listing = "; ".join(f"{known} ({build().summary})" for known, build in RECIPES.items())
-        raise ConfigError(f"--recipe {name!r} is unknown; there are: {listing}. We recommend default.")
+        near = get_close_matches(name, RECIPES, n=1)
+        meant = f"did you mean {near[0]}? " if near else ""
+        raise ConfigError(
+            f"--recipe {name!r} is unknown; {meant}There are: {', '.join(RECIPES)}. We recommend default; "
+            "python -m training recipes says what each is."
+        )
     return RECIPES[name]()
+
+
+def listing() -> str:
+    """Return all recipes, a line each, and which one we recommend and why."""
+    width = max(len(name) for name in RECIPES)
+    lines = [f"  {name:{width}}  {build().summary}" for name, build in RECIPES.items()]
+    return "\n".join([*lines, "", RECOMMENDATION])
