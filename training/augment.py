@@ -13,12 +13,45 @@ from training.part_config import Augmentation
 
 
 def augment(images_NCHW: Tensor, config: Augmentation, generator: torch.Generator) -> Tensor:
-    """Return the images shifted and blanked at random, each in its own way; gradients pass through."""
+    """Return the images changed at random, each in its own way; gradients pass through.
+
+    In the paper's order: colour first, then shifts, then what is blanked.
+    """
+    if config.flip:
+        images_NCHW = flip(images_NCHW, generator)
+    if config.colour:
+        images_NCHW = recolour(images_NCHW, config.colour, generator)
     if config.translation:
         images_NCHW = translate(images_NCHW, config.translation, generator)
     if config.cutout:
         images_NCHW = cut_out(images_NCHW, config.cutout, generator)
     return images_NCHW
+
+
+def flip(images_NCHW: Tensor, generator: torch.Generator) -> Tensor:
+    """Mirror each image left to right, or leave it, with even chances."""
+    chance_N = torch.rand(len(images_NCHW), generator=generator, device=images_NCHW.device)
+    return torch.where(chance_N[:, None, None, None] < 0.5, images_NCHW.flip(3), images_NCHW)
+
+
+def recolour(images_NCHW: Tensor, strength: float, generator: torch.Generator) -> Tensor:
+    """Change brightness, saturation and contrast, in this order (Zhao et al. 2020, appendix C).
+
+    At strength 1, levels from -1 to 1 move by up to 0.5, saturation is scaled by 0 to 2, contrast by 0.5 to
+    1.5. Grey images have no saturation to change.
+    """
+
+    def chance() -> Tensor:
+        """Return a number in (-0.5, 0.5) for each image."""
+        shape = (len(images_NCHW), 1, 1, 1)
+        return torch.rand(shape, generator=generator, device=images_NCHW.device) - 0.5
+
+    x = images_NCHW + strength * chance()
+    if images_NCHW.shape[1] > 1:
+        grey = x.mean(dim=1, keepdim=True)
+        x = (x - grey) * (1.0 + 2.0 * strength * chance()) + grey
+    middle = x.mean(dim=(1, 2, 3), keepdim=True)
+    return (x - middle) * (1.0 + strength * chance()) + middle
 
 
 def translate(images_NCHW: Tensor, share: float, generator: torch.Generator) -> Tensor:

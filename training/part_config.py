@@ -10,9 +10,7 @@ from contract.latents import Prior
 
 Channels = Annotated[int, Field(ge=1, le=4096)]
 Activation = Literal["relu", "leaky_relu", "tanh", "sigmoid"]
-LossName = Literal[
-    "hinge", "non-saturating", "minimax", "wasserstein", "least-squares", "relativistic"
-]
+LossName = Literal["hinge", "non-saturating", "minimax", "wasserstein", "least-squares", "relativistic"]
 
 
 class Frozen(BaseModel):
@@ -118,12 +116,7 @@ class R3ganNetworks(Frozen):
 
 
 Networks = Annotated[
-    MlpNetworks
-    | CganNetworks
-    | DcganNetworks
-    | AcganNetworks
-    | ResnetNetworks
-    | R3ganNetworks,
+    MlpNetworks | CganNetworks | DcganNetworks | AcganNetworks | ResnetNetworks | R3ganNetworks,
     Field(discriminator="family"),
 ]
 
@@ -153,11 +146,7 @@ class RmsProp(Frozen):
 
 
 def _optimiser_kind(value: Any) -> str:  # noqa: ANN401 - a JSON value or a model
-    kind = (
-        value.get("kind", "adam")
-        if isinstance(value, dict)
-        else getattr(value, "kind", "")
-    )
+    kind = value.get("kind", "adam") if isinstance(value, dict) else getattr(value, "kind", "")
     return str(kind)
 
 
@@ -194,6 +183,10 @@ class Augmentation(Frozen):
     """Largest shift, as a share of the image's edge."""
     cutout: float = Field(default=0.0, ge=0, le=0.75)
     """Edge of the square that is blanked, as a share of the image's edge."""
+    colour: float = Field(default=0.0, ge=0, le=1)
+    """Strength of random brightness, saturation and contrast; 1 is the paper's."""
+    flip: bool = False
+    """Mirror every other image left to right: never for digits or text, which it makes into other signs."""
 
 
 class Averaging(Frozen):

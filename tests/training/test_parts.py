@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.latents import Prior
-from training.augment import augment, cut_out, translate
+from training.augment import augment, cut_out, flip, recolour, translate
 from training.batches import Batches, BatchOrder
 from training.data.dataset import Part
 from training.ema import ema_beta, update_average
@@ -145,3 +145,37 @@ def test_averages_cover_weights_and_running_statistics() -> None:
     assert averaged.weight.tolist() == [1.5, 1.5]
     assert averaged.running_mean.tolist() == [2.5, 2.5]
     assert int(averaged.num_batches_tracked) == 4
+
+
+def test_flips_mirror_about_half_of_the_images_and_change_no_pixel() -> None:
+    images = torch.arange(2.0 * 3 * 4).reshape(1, 2, 3, 4).expand(400, -1, -1, -1)
+    flipped = flip(images, _random())
+    mirrored = torch.tensor([torch.equal(one, images[0].flip(2)) for one in flipped])
+    untouched = torch.tensor([torch.equal(one, images[0]) for one in flipped])
+    assert (mirrored ^ untouched).all()
+    assert 0.4 < float(mirrored.float().mean()) < 0.6
+
+
+def test_colours_change_by_image_and_as_far_as_is_asked() -> None:
+    images = torch.rand(300, 3, 4, 5, generator=_random(1)) * 2 - 1
+    assert torch.allclose(recolour(images, 0.0, _random()), images, atol=1e-6)
+    changed = recolour(images, 1.0, _random())
+    moved = (changed - images).mean(dim=(1, 2, 3))
+    assert float(moved.min()) > -0.5
+    assert float(moved.max()) < 0.5
+    assert float(moved.std()) == pytest.approx(1 / math.sqrt(12), abs=0.03), "brightness is spread evenly"
+    weaker = (recolour(images, 0.1, _random()) - images).abs().mean()
+    assert float(weaker) < 0.2 * float((changed - images).abs().mean())
+
+
+def test_gradients_pass_through_flips_and_colours() -> None:
+    images = torch.randn(4, 3, 6, 5, generator=_random(), requires_grad=True)
+    config = Augmentation(flip=True, colour=0.5)
+    augment(images, config, _random()).square().sum().backward()
+    assert images.grad is not None
+    assert (images.grad != 0).all()
+
+
+def test_grey_images_stay_grey() -> None:
+    images = torch.rand(5, 1, 4, 4, generator=_random())
+    assert augment(images, Augmentation(colour=1.0, flip=True), _random()).shape == images.shape
