@@ -223,6 +223,7 @@ def test_wrong_layouts_end_both_the_audit_and_the_training(
 @pytest.mark.parametrize(
     ("name", "message"),
     [
+        ("", "--data is empty"),
         ("digit", "did you mean digits?"),
         ("phots", "did you mean .*photos?"),
         ("nowhere/photos", "there is no folder .*nowhere either"),

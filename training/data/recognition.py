@@ -32,6 +32,8 @@ def recognise(data: str, options: FolderOptions) -> Source:
     """
     if data.startswith(PREFIX):
         return hub_source(data, options)
+    if not data.strip():
+        raise DataError("--data is empty: give an embedded set, a folder, a file or a name on the hub")
     path = Path(data).expanduser()
     if path.is_dir():
         return _folder(path, options)
