@@ -75,9 +75,41 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
 
 
 def _add_evaluate(commands: argparse._SubParsersAction) -> None:
-    parser = commands.add_parser("evaluate", help="judge a run's newest averaged generator")
-    parser.add_argument("run", type=Path, metavar="RUN")
+    parser = commands.add_parser(
+        "evaluate",
+        help="judge a run's newest generator or an exported model; writes report.json and report.html",
+    )
+    parser.add_argument(
+        "subject", type=Path, metavar="RUN|MODEL", help="runs/NAME, or an exported models/NAME/VERSION"
+    )
     parser.add_argument("--seed", type=int, default=0, help="seed of the draws that are judged")
+    parser.add_argument(
+        "--images", type=int, metavar="N", help="how many draws to judge (as many as held out)"
+    )
+    parser.add_argument("--weights", choices=["averaged", "raw"], default="averaged", help="of a run")
+    parser.add_argument("--truncation", metavar="MODE:VALUE", help="threshold:1.5 or scale:0.7 (none)")
+    parser.add_argument(
+        "--cas",
+        choices=["auto", "yes", "no"],
+        default="auto",
+        help="train a classifier on draws (where quick)",
+    )
+    parser.add_argument(
+        "--inception",
+        type=Path,
+        metavar="FILE",
+        help="TorchScript file of Inception features, for the standard FID",
+    )
+    parser.add_argument("--data", help="where a model's training data lies, unless it is an embedded set")
+    parser.add_argument("--skip-bad", action="store_true", help="leave unreadable files of --data out")
+    parser.add_argument("--image-column", metavar="NAME", help="of --data's table, as in training")
+    parser.add_argument("--label-column", metavar="NAME", help="of --data's table, as in training")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="for the report (the run's own; runs/reports/NAME-VERSION for models)",
+    )
     _add_common(parser)
 
 

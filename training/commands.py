@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 from pydantic import ValidationError
 
+from contract.latents import MAX_SEED
+from contract.layout import MANIFEST_FILE
 from contract.manifest import EvaluationFacts
 from training.config import FolderOptions, RunConfig, override
 from training.data import Dataset, audit_dataset, load_dataset, render
 from training.errors import ConfigError, DataError, RunError
+from training.evaluation import (
+    Request,
+    Subject,
+    dataset_of,
+    kept_facts,
+    model_subject,
+    parse_truncation,
+    read_exported,
+    run_subject,
+    terminal_text,
+    write_report,
+)
 from training.evaluation import evaluate as evaluate_sampler
 from training.export import ExportRequest
 from training.export import export as export_model
+from training.export.graph import onnx_runner
 from training.provenance import begun_with
 from training.recipes import recipe_named
 from training.run import RunDirectory
@@ -145,45 +159,55 @@ def train(options: argparse.Namespace) -> None:
     print(f"      python -m training export {path} --name NAME")
 
 
-def _print_report(report: EvaluationFacts) -> None:
-    metrics = list(next(iter(report.rows.values())))
-    print(f"{report.images:,} samples, seed {report.seed}, {report.weights} weights, no truncation")
-    for name, value in report.feature_space.items():
-        print(f"  {name}: {value}")
-    print(f"{'':>20}" + "".join(f"{row:>12}" for row in report.rows))
-    for metric in metrics:
-        cells = (f"{row[metric]:>12.4f}" if metric in row else f"{'-':>12}" for row in report.rows.values())
-        print(f"{metric:>20}" + "".join(cells))
+def _judge(
+    subject: Subject, dataset: Dataset, options: argparse.Namespace, request: Request, folder: Path
+) -> EvaluationFacts:
+    """Judge a generator, print what was found and write the report into ``folder``."""
+    report = evaluate_sampler(subject.sampler, dataset, options.cache, request)
+    print(terminal_text(report))
+    print(f"report: {write_report(report, subject, dataset, folder)}")
+    return report.facts
 
 
-def _evaluated(trainer: Trainer, dataset: Dataset, options: argparse.Namespace, seed: int) -> EvaluationFacts:
-    """Judge the trainer's averaged generator, print the report and keep it with the run."""
-    report = evaluate_sampler(trainer.sampler, dataset, options.cache, seed)
-    document = {"images_seen": trainer.state.images_seen, **report.model_dump(mode="json")}
-    trainer.run.report_file.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    _print_report(report)
-    return report
+def _request(options: argparse.Namespace) -> Request:
+    if not 0 <= options.seed <= MAX_SEED:
+        raise ConfigError(f"--seed {options.seed}: a seed is from 0 to {MAX_SEED}")
+    truncation = None if options.truncation is None else parse_truncation(options.truncation)
+    return Request(
+        seed=options.seed,
+        images=options.images,
+        weights=options.weights,
+        truncation=truncation,
+        cas=options.cas,
+        inception=options.inception,
+    )
+
+
+def _evaluate_model(options: argparse.Namespace, request: Request) -> None:
+    """Judge an exported model; its directory stays as it is, and the report lies elsewhere."""
+    _device(options)
+    exported = read_exported(options.subject)
+    subject = model_subject(exported, onnx_runner(exported.graph, exported.spec), request.weights)
+    folder = FolderOptions(
+        skip_bad=options.skip_bad, image_column=options.image_column, label_column=options.label_column
+    )
+    dataset = dataset_of(exported, options.data, options.cache, folder)
+    name = f"{exported.manifest.name}-{exported.manifest.version}"
+    _judge(subject, dataset, options, request, options.out or Path("runs") / "reports" / name)
 
 
 def evaluate(options: argparse.Namespace) -> None:
-    """Judge a run's newest averaged generator."""
-    trainer, dataset = _known_trainer(options.run, options)
-    trainer.recall()
-    _evaluated(trainer, dataset, options, options.seed)
-
-
-def _kept_report(trainer: Trainer) -> EvaluationFacts | None:
-    """Return the run's report if it was made at the checkpoint that is being exported."""
-    path = trainer.run.report_file
-    if not path.is_file():
-        return None
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        if document.pop("images_seen", None) != trainer.state.images_seen:
-            return None
-        return EvaluationFacts.model_validate(document)
-    except (ValueError, AttributeError):  # torn, or not ours: it is made anew
-        return None
+    """Judge a run's newest generator, or an exported model."""
+    request = _request(options)
+    if (options.subject / MANIFEST_FILE).is_file():
+        _evaluate_model(options, request)
+        return
+    for name in ("data", "skip_bad", "image_column", "label_column"):
+        if getattr(options, name):
+            raise ConfigError(f"--{name.replace('_', '-')} is for exported models: a run knows its data")
+    trainer, dataset = _known_trainer(options.subject, options)
+    subject = run_subject(trainer, request.weights)
+    _judge(subject, dataset, options, request, options.out or trainer.run.path)
 
 
 def export(options: argparse.Namespace) -> None:
@@ -194,8 +218,9 @@ def export(options: argparse.Namespace) -> None:
     if not request.description:
         text = f"Trained with the recipe {trainer.recipe.name} on {dataset.name}."
         request = replace(request, description=text)
-    report = None
+    facts = None
     if not options.no_evaluation:
-        report = _kept_report(trainer) or _evaluated(trainer, dataset, options, seed=0)
-    directory = export_model(trainer, dataset, report, request)
+        facts = kept_facts(trainer.run.report_file, trainer.state.images_seen)
+        facts = facts or _judge(run_subject(trainer), dataset, options, Request(), trainer.run.path)
+    directory = export_model(trainer, dataset, facts, request)
     print(f"wrote {directory.path}")

@@ -6,6 +6,8 @@ Shapes: N rows, K classes, F features, C H W an image.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from training.augment import translate
 from training.batches import BatchOrder
 from training.checkpoint import load_checkpoint
 from training.data.dataset import Dataset, Part
+from training.evaluation.selection import noise_like
 
 FEATURES = 128
 _EPOCHS = 30
@@ -73,11 +76,22 @@ def _tensor(pixels_NHWC: NDArray[np.uint8]) -> Tensor:
     return images.sub_(127.5).div_(127.5)
 
 
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute on one thread: sums are then added in one order, whatever the machine's settings."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def train_classifier(part: Part, classes: int) -> SmallClassifier:
     """Train on labelled images with small shifts, from a fixed seed; returns it ready to judge."""
     if part.labels is None:
         raise ValueError("a classifier needs labels")
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), _one_thread():
         torch.manual_seed(_SEED)
         shifts = torch.Generator().manual_seed(_SEED)
         images, labels = _tensor(_pixels(part)), torch.from_numpy(np.array(part.labels))
@@ -134,22 +148,40 @@ class Judge:
 
 def judge_for(dataset: Dataset, cache_dir: Path) -> Judge:
     """Return the data set's classifier, trained on its training part once and then kept."""
-    if dataset.classes is None:
-        raise ValueError("a data set without classes has no classifier")
-    path = cache_dir / f"judge-{REVISION}-{dataset.digest.removeprefix('sha256:')[:16]}.pt"
-    if path.is_file():
-        height, width, channels = dataset.samples.shape[1:]
-        model = SmallClassifier(channels, height, width, dataset.classes)
-        model.load_state_dict(load_checkpoint(path))
-        model.eval()
-    else:
-        model = train_classifier(dataset.part(held_out=False), dataset.classes)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".partial")
-        torch.save(model.state_dict(), temporary)
-        temporary.replace(path)
+    model = _kept("judge", dataset, cache_dir, lambda: dataset.part(held_out=False))
     digest = hashlib.sha256()
     for name, value in sorted(model.state_dict().items()):
         digest.update(name.encode())
         digest.update(value.contiguous().numpy().tobytes())
     return Judge(model, "sha256:" + digest.hexdigest(), accuracy(model, dataset.part(held_out=True)))
+
+
+def accuracy_from_noise(dataset: Dataset, cache_dir: Path) -> float:
+    """Return how well a classifier reads held-out images that was trained on noise: about chance.
+
+    It is trained on as much noise, under the same labels, as there are training images, and kept.
+    """
+
+    def noise() -> Part:
+        training = dataset.part(held_out=False)
+        return Part(noise_like(training, len(training)), training.labels)
+
+    return accuracy(_kept("noise", dataset, cache_dir, noise), dataset.part(held_out=True))
+
+
+def _kept(what: str, dataset: Dataset, cache_dir: Path, part: Callable[[], Part]) -> SmallClassifier:
+    """Return the classifier that is kept under this name with the data set, trained first if it is not."""
+    if dataset.classes is None:
+        raise ValueError("a data set without classes has no classifier")
+    path = cache_dir / f"{what}-{REVISION}-{dataset.digest.removeprefix('sha256:')[:16]}.pt"
+    if path.is_file():
+        height, width, channels = dataset.samples.shape[1:]
+        model = SmallClassifier(channels, height, width, dataset.classes)
+        model.load_state_dict(load_checkpoint(path))
+        return model.eval()
+    model = train_classifier(part(), dataset.classes)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".partial")
+    torch.save(model.state_dict(), temporary)
+    temporary.replace(path)
+    return model
