@@ -27,16 +27,12 @@ from training.state import State
 class Game:
     """A recipe's game, played on the players and the random numbers of a state."""
 
-    def __init__(
-        self, recipe: Recipe, state: State, batches: Batches, total_images: int
-    ) -> None:
+    def __init__(self, recipe: Recipe, state: State, batches: Batches, total_images: int) -> None:
         self._recipe, self._state, self._batches = recipe, state, batches
         self._total_images = total_images
         self._loss = build_loss(recipe.loss, recipe.label_smoothing)
         device = state.random.device.type
-        self._autocast = torch.autocast(
-            device, torch.bfloat16, enabled=recipe.precision == "bf16"
-        )
+        self._autocast = torch.autocast(device, torch.bfloat16, enabled=recipe.precision == "bf16")
 
     def discriminator_step(self) -> tuple[Tensor, Tensor, Tensor]:
         """Teach D on one batch of either kind; return its loss and its scores of both."""
@@ -48,9 +44,7 @@ class Game:
         loss = self._loss.discriminator(of_real.scores, of_fake.scores)
         loss = loss + self._gradient_penalties(real, real_weights, fake, fake_weights)
         if recipe.class_loss:
-            taught = class_loss(of_real, real_weights) + class_loss(
-                of_fake, fake_weights, drawn=True
-            )
+            taught = class_loss(of_real, real_weights) + class_loss(of_fake, fake_weights, drawn=True)
             loss = loss + recipe.class_loss * taught
         state.discriminator_optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -69,9 +63,7 @@ class Game:
         if recipe.class_loss:
             loss = loss + recipe.class_loss * class_loss(verdict, weights)
         if recipe.penalties.orthogonal:
-            loss = loss + recipe.penalties.orthogonal * orthogonal_penalty(
-                state.generator
-            )
+            loss = loss + recipe.penalties.orthogonal * orthogonal_penalty(state.generator)
         state.generator_optimiser.zero_grad(set_to_none=True)
         loss.backward()
         state.generator_optimiser.step()
@@ -157,9 +149,7 @@ class Game:
         return total
 
 
-def class_loss(
-    verdict: Verdict, weights_NK: Tensor | None, *, drawn: bool = False
-) -> Tensor:
+def class_loss(verdict: Verdict, weights_NK: Tensor | None, *, drawn: bool = False) -> Tensor:
     """Return the cross-entropy of D's class logits with the labels (Odena et al. 2017, equation 3).
 
     A D with a class of its own for drawn samples is taught that class where they are ``drawn``; G is to
