@@ -21,7 +21,7 @@ from training.evaluation.inception import load_inception
 from training.evaluation.request import Request
 from training.evaluation.rows import Images, Row, Yardsticks
 from training.evaluation.selection import noise_like, rows_like, spread_over_classes
-from training.evaluation.spaces import space_for
+from training.evaluation.spaces import Space, space_for
 from training.sampling import Sampler
 
 Labels = NDArray[np.int64]
@@ -82,9 +82,7 @@ def judge_images(sampler: Sampler, dataset: Dataset, cache_dir: Path, request: R
             _add_class_accuracy(rows, space.judge, kinds, labels)
             facts |= _add_cas(rows, sampler, dataset, cache_dir, request)
     if inception is not None:
-        reference = inception.features(np.asarray(held_out.samples, np.uint8))
-        for name, images in kinds.items():
-            rows[name]["fid"] = frechet_distance(reference, inception.features(images.pixels))
+        _add_fid(rows, inception, kinds, held_out)
         facts |= inception.facts
     evaluation = EvaluationFacts(
         images=count,
@@ -123,6 +121,12 @@ def _add_class_accuracy(rows: dict[str, Row], judge: Judge, kinds: dict[str, Ima
     for name in ("generated", "noise"):
         rows[name]["class_accuracy"] = float(np.mean(predict(judge.model, kinds[name].pixels) == labels))
     rows["real"]["class_accuracy"] = judge.held_out_accuracy
+
+
+def _add_fid(rows: dict[str, Row], inception: Space, kinds: dict[str, Images], held_out: Part) -> None:
+    reference_NF = inception.features(np.asarray(held_out.samples, np.uint8))
+    for name, images in kinds.items():
+        rows[name]["fid"] = frechet_distance(reference_NF, inception.features(images.pixels))
 
 
 def _add_cas(
