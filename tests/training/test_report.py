@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from contract.latents import Prior
 from training.cli import main
@@ -63,6 +64,11 @@ def _read(path: Path) -> _Page:
     assert all(address.startswith("data:image/png;base64,") for address in page.addresses)
     assert "default-src 'none'" in text
     return page
+
+
+@pytest.fixture(scope="module")
+def digits(cache: Path) -> Dataset:
+    return load_dataset("digits", cache)
 
 
 def _settings(*settings: str) -> list[str]:
@@ -142,12 +148,8 @@ def test_what_is_asked_for_is_stated(run: Path, cache: Path, tmp_path: Path) -> 
     options = ["--weights", "raw", "--truncation", "scale:0.5", "--seed", "7", "--images", "50"]
     assert _evaluate(run, cache, tmp_path, *options) == 0
     report = json.loads((tmp_path / "report.json").read_text())
-    assert (report["weights"], report["truncation"], report["seed"], report["images"]) == (
-        "raw",
-        "scale:0.5",
-        7,
-        50,
-    )
+    stated = [report[name] for name in ("weights", "truncation", "seed", "images")]
+    assert stated == ["raw", "scale:0.5", 7, 50]
     assert "50 draws, seed 7, raw weights, truncation scale:0.5" in _read(tmp_path / "report.html").text
 
 
@@ -229,6 +231,25 @@ def test_a_models_data_must_be_named_and_be_the_same(
     assert _evaluate(embedded, cache, tmp_path / "out") == 1
     assert "is not what" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_model_of_a_folder_is_judged_by_that_folder(digits: Dataset, cache: Path, tmp_path: Path) -> None:
+    """The folder is read as the run read it: at the size and in the channels that the model draws."""
+    for label in range(2):
+        (tmp_path / "data" / str(label)).mkdir(parents=True)
+        for number, row in enumerate(np.flatnonzero(digits.labels == label)[:40]):
+            picture = Image.fromarray(np.asarray(digits.samples[row, ..., 0])).resize((24, 24))
+            picture.save(tmp_path / "data" / str(label) / f"{number}.png")
+    data, run, common = str(tmp_path / "data"), str(tmp_path / "run"), ["--cache", str(cache)]
+    arguments = ["train", "--data", data, "--size", "16", "--channels", "3", "--out", run, "--kimg", "0.04"]
+    assert main([*arguments, *_settings(*SMALL), *common]) == 0
+    export = ["export", run, "--name", "f", "--models", str(tmp_path / "models"), "--no-evaluation"]
+    assert main([*export, *common]) == 0
+    model = tmp_path / "models" / "f" / "1"
+    assert _evaluate(model, cache, tmp_path / "out") == 1
+    assert _evaluate(model, cache, tmp_path / "out", "--data", data) == 0
+    page = _read(tmp_path / "out" / "report.html")
+    assert len(page.addresses) == 2 * 2 + 2 + 12
 
 
 def test_a_model_that_was_changed_is_refused(

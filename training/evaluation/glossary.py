@@ -56,7 +56,7 @@ MEANINGS = {
     "kernel_distance": Meaning(
         "Kernel distance",
         "low",
-        "Unbiased cubic-kernel MMD² of the features; about 0, also below, for one law.",
+        "Unbiased cubic-kernel MMD² of the features; about 0 or, as classes match, below.",
     ),
     "fid": Meaning("FID", "low", "Fréchet distance in the features of the Inception file below."),
     "nearest_training_pixels": Meaning(
