@@ -47,13 +47,8 @@ class Trainer:
         self.config = config
         self.recipe = config.recipe
         self.spec = generator_spec(config, dataset)
-        if (
-            self.spec.output.kind == "vector"
-            and self.recipe.augmentation != Augmentation()
-        ):
-            raise ConfigError(
-                "augmentation shifts and blanks images; it means nothing for data of vectors"
-            )
+        if self.spec.output.kind == "vector" and self.recipe.augmentation != Augmentation():
+            raise ConfigError("augmentation shifts and blanks images; it means nothing for data of vectors")
         self.run = run
         self._dataset, self._device = dataset, device
         self.state = State.fresh(config, self.spec, device)
@@ -73,9 +68,7 @@ class Trainer:
     @property
     def sampler(self) -> Sampler:
         """The averaged generator, to draw from."""
-        return Sampler(
-            torch_runner(self.state.averaged), self.spec, self.recipe.latent.prior
-        )
+        return Sampler(torch_runner(self.state.averaged), self.spec, self.recipe.latent.prior)
 
     def resume(self) -> None:
         """Go back to the run's newest checkpoint, to train on."""
@@ -83,9 +76,7 @@ class Trainer:
 
     def recall(self) -> None:
         """Take the newest checkpoint's averaged generator, to draw from; any device will do."""
-        self.state.load_averaged(
-            load_checkpoint(newest_checkpoint(self.run.checkpoints))
-        )
+        self.state.load_averaged(load_checkpoint(newest_checkpoint(self.run.checkpoints)))
 
     def train(self) -> None:
         """Play until the recipe's images are seen.
@@ -135,9 +126,7 @@ class Trainer:
         beta = ema_beta(recipe.averaging, state.images_seen - before, state.images_seen)
         update_average(state.averaged, state.generator, beta)
         state.steps += 1
-        state.figures.add(
-            d_loss=d_loss, g_loss=g_loss, d_real=real.mean(), d_fake=fake.mean()
-        )
+        state.figures.add(d_loss=d_loss, g_loss=g_loss, d_real=real.mean(), d_fake=fake.mean())
         monitor.advance(state.images_seen - before)
         state.wall_time_s += time.monotonic() - started
         self._after_step(monitor, before)
@@ -170,11 +159,7 @@ class Trainer:
     def _set_learning_rates(self) -> None:
         recipe = self.recipe
         left = 1.0 - self.state.images_seen / self.total_images
-        factor = (
-            min(1.0, left / recipe.learning_rate_decay)
-            if recipe.learning_rate_decay
-            else 1.0
-        )
+        factor = min(1.0, left / recipe.learning_rate_decay) if recipe.learning_rate_decay else 1.0
         for optimiser, config in (
             (self.state.generator_optimiser, recipe.generator_optimiser),
             (self.state.discriminator_optimiser, recipe.discriminator_optimiser),
