@@ -45,7 +45,7 @@ def test_from_a_folder_of_images_to_http(photos: Path, tmp_path: Path) -> None:
         described = service.get("/models/parity").json()
         assert [entry["name"] for entry in described["classes"]] == list(CLASSES)
         assert described["output"]["shape"] == [*SIZE, 3]
-        assert set(described["evaluation"]["rows"]) == {"generated", "real"}
+        assert set(described["evaluation"]["rows"]) == {"generated", "real", "noise"}
         body = {"class_label": "odd digits", "seed": 3}
         picture = service.generate(body, accept="image/png")
         assert picture.headers["x-class-label"] == "odd%20digits"

@@ -31,7 +31,7 @@ def test_from_data_to_model_in_three_commands(
     assert main(["export", run, "--name", "d", "--models", models, "--licence", "CC0-1.0", *common]) == 0
     manifest, _ = read_manifest((tmp_path / "models" / "d" / "1" / "manifest.json").read_bytes())
     assert manifest.evaluation is not None
-    assert set(manifest.evaluation.rows) == {"generated", "real"}
+    assert set(manifest.evaluation.rows) == {"generated", "real", "noise"}
     kept = json.loads((tmp_path / "run" / "report.json").read_text())
     assert kept["rows"] == manifest.evaluation.model_dump()["rows"]
     assert manifest.licence == "CC0-1.0"
