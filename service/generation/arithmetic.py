@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from contract.latents import UndefinedLatent, standard_normal
 from contract.philox import Stream
-from service.errors import InvalidInput
 from service.generation.label_reading import LabelReader, refuse_label
 from service.generation.labels import Label, blended
 from service.generation.latent_refs import (
@@ -28,7 +27,7 @@ from service.latent_ops import CancelledOut, Normalization, WeightedMean, combin
 from service.models.repository import Repository, ServedModel
 from service.requests.bodies import ArithmeticRequest, Jitter
 from service.requests.reading import read_body_as
-from service.requests.wording import Location, dotted, pointer
+from service.requests.wording import Location, fault_at
 
 Float32 = NDArray[np.float32]
 
@@ -60,21 +59,20 @@ def _roles(request: ArithmeticRequest, model: ServedModel) -> tuple[str, ...]:
     """Return what each image is: the result, then its neighbours, then the terms."""
     jittered = 0 if request.jitter is None else request.jitter.n
     if jittered:
-        check_count("jitter.n", jittered, model.max_rows, model)
+        check_count(("jitter", "n"), jittered, model.max_rows, model)
     terms = len(request.terms) if request.include_terms else 0
     roles = ("result", *("neighbour",) * jittered, *("term",) * terms)
     if len(roles) > model.max_drawn:
-        field = "jitter.n" if jittered else "include_terms"
-        raise InvalidInput.at(
-            f"/{field.replace('.', '/')}",
-            f"{field}: result, neighbours and terms are {len(roles)} images together; this model draws at "
-            f"most {model.max_drawn} a request",
+        raise fault_at(
+            ("jitter", "n") if jittered else ("include_terms",),
+            f"result, neighbours and terms are {len(roles)} images together; this model draws at most "
+            f"{model.max_drawn} a request",
         )
     references = sum(len(term.of) for term in request.terms)
     if references > model.max_references:
-        raise InvalidInput.at(
-            "/terms",
-            f"terms: they name {references} latents together; with this model's {model.manifest.latent.dim} "
+        raise fault_at(
+            ("terms",),
+            f"they name {references} latents together; with this model's {model.manifest.latent.dim} "
             f"dimensions a request may name at most {model.max_references}",
         )
     return roles
@@ -113,16 +111,16 @@ def _sum_of_labels(request: ArithmeticRequest, own: Sequence[Label | None], read
         return reader.one(None, NOWHERE, ("class_label",))
     if len(given) < len(own):
         bare = own.index(None)
-        raise InvalidInput.at(
-            f"/terms/{bare}/class_label",
-            f"terms.{bare}.class_label: it is missing, and other terms have one; give one to every term, or "
-            "one class_label to the whole request",
+        raise fault_at(
+            ("terms", bare, "class_label"),
+            "it is missing, and other terms have one; give one to every term, or one class_label to the "
+            "whole request",
         )
     result = blended(given, [term.weight for term in request.terms])
     if result is None:
-        raise InvalidInput.at(
-            "/terms",
-            "terms: no class has a weight above 0 in the sum of the terms' labels; give a class_label to the "
+        raise fault_at(
+            ("terms",),
+            "no class has a weight above 0 in the sum of the terms' labels; give a class_label to the "
             "whole request",
         )
     return result
@@ -138,9 +136,9 @@ def _latents(request: ArithmeticRequest, model: ServedModel) -> Latents:
     ]
     named = referenced(references, spec.dim, places.__getitem__)
     if not named.is_canonical and request.normalize == "sphere":
-        raise InvalidInput.at(
-            "/normalize",
-            "normalize: sphere cannot be combined with z, which is used as it is; allowed: match, none",
+        raise fault_at(
+            ("normalize",),
+            "sphere cannot be combined with z, which is used as it is; allowed: match, none",
         )
     means, first = [], 0
     for term in request.terms:
@@ -164,11 +162,9 @@ def _combined(terms: Sequence[WeightedMean], normalize: Normalization, place: Lo
     try:
         return combine(terms, normalize)
     except CancelledOut as error:
-        raise InvalidInput.at(
-            pointer(place), f"{dotted(place)}: {error}; change a weight, or choose normalize none"
-        ) from error
+        raise fault_at(place, f"{error}; change a weight, or choose normalize none") from error
     except UndefinedLatent as error:
-        raise InvalidInput.at(pointer(place), f"{dotted(place)}: {error}") from error
+        raise fault_at(place, str(error)) from error
 
 
 def _jittered(result_D: Float32, jitter: Jitter) -> Float32:
@@ -178,4 +174,4 @@ def _jittered(result_D: Float32, jitter: Jitter) -> Float32:
     try:
         return neighbours(result_D, noise_ND, jitter.scale)
     except UndefinedLatent as error:
-        raise InvalidInput.at("/jitter", f"jitter: {error}") from error
+        raise fault_at(("jitter",), str(error)) from error

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from contract.latents import Truncation, UndefinedLatent
-from service.errors import InvalidInput
 from service.generation.label_reading import LabelReader, refuse_label
 from service.generation.labels import Label, between
 from service.generation.latent_refs import (
@@ -23,7 +22,7 @@ from service.latent_ops import Point, UndefinedSegment, interpolate, path_points
 from service.models.repository import Repository, ServedModel
 from service.requests.bodies import InterpolateRequest, Keyframe
 from service.requests.reading import read_body_as
-from service.requests.wording import Location, describe
+from service.requests.wording import Location, describe, fault_at
 
 
 def read_interpolate(document: object, _repository: Repository) -> InterpolateRequest:
@@ -59,9 +58,9 @@ def place_interpolate(request: InterpolateRequest, repository: Repository) -> Or
 def _check_method(request: InterpolateRequest, model: ServedModel) -> None:
     """Raise ``InvalidInput`` for the one method that one dimension is too few for."""
     if request.method == "slerp" and model.manifest.latent.dim == 1:
-        raise InvalidInput.at(
-            "/method",
-            "method: slerp turns one latent into another, and this model's latents have one dimension; "
+        raise fault_at(
+            ("method",),
+            "slerp turns one latent into another, and this model's latents have one dimension; "
             "allowed: match, linear, cubic",
         )
 
@@ -73,9 +72,9 @@ def _check_length(request: InterpolateRequest, model: ServedModel) -> None:
     count = segments * (request.steps - 1) + closed
     if count <= model.max_frames:
         return
-    raise InvalidInput.at(
-        "/steps",
-        f"steps: {len(request.keyframes)} keyframes with {describe(request.steps)} steps are "
+    raise fault_at(
+        ("steps",),
+        f"{len(request.keyframes)} keyframes with {describe(request.steps)} steps are "
         f"{describe(count)} images, and at most {model.max_frames} may be drawn a request",
     )
 
@@ -90,10 +89,9 @@ def _all_or_none(values: Sequence[object], what: str) -> None:
     missing = [number for number, value in enumerate(values) if value is None]
     if not missing or len(missing) == len(values):
         return
-    raise InvalidInput.at(
-        f"/keyframes/{missing[0]}/{what}",
-        f"keyframes.{missing[0]}.{what}: it is missing, and other keyframes have one; give one to every "
-        "keyframe, or to none",
+    raise fault_at(
+        ("keyframes", missing[0], what),
+        "it is missing, and other keyframes have one; give one to every keyframe, or to none",
     )
 
 
@@ -121,10 +119,10 @@ def _keyframe_truncations(keyframes: Sequence[Keyframe], model: ServedModel) -> 
         place = ("keyframes", number, "truncation")
         check_truncation(truncation, model.manifest.latent.prior, place)
         if truncation.mode is not truncations[0].mode:
-            raise InvalidInput.at(
-                f"/keyframes/{number}/truncation/mode",
-                f"keyframes.{number}.truncation.mode: it is {truncation.mode}, and that of keyframe 0 is "
-                f"{truncations[0].mode}; no path leads from one mode to another",
+            raise fault_at(
+                (*place, "mode"),
+                f"it is {truncation.mode}, and that of keyframe 0 is {truncations[0].mode}; no path leads "
+                "from one mode to another",
             )
     return truncations or None
 
@@ -155,12 +153,11 @@ def _latents(
     try:
         path_ND = interpolate(named.values_ND, points, request.method, loop=request.loop)
     except UndefinedSegment as error:
-        raise InvalidInput.at(
-            f"/keyframes/{error.keyframe}/latent",
-            f"keyframes.{error.keyframe}.latent: {error}; choose another method or another latent",
+        raise fault_at(
+            ("keyframes", error.keyframe, "latent"), f"{error}; choose another method or another latent"
         ) from error
     except UndefinedLatent as error:
-        raise InvalidInput.at("/keyframes", f"keyframes: {error}") from error
+        raise fault_at(("keyframes",), str(error)) from error
     return as_latents(
         Referenced(path_ND, named.is_canonical),
         spec,

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from contract.latents import random_class
-from service.errors import InvalidInput
 from service.generation.labels import Label, normalized
 from service.generation.latent_refs import Origin
-from service.requests.wording import Location, describe, dotted, pointer
+from service.requests.wording import Location, describe, fault_at
 
 RANDOM = "random"
 BALANCED = "balanced"
@@ -20,7 +19,7 @@ _CLASSES_SHOWN = 20
 def refuse_label(value: object, place: Location) -> None:
     """Raise ``InvalidInput`` for a label, given to a model that has no classes."""
     if value is not None:
-        raise _fault(place, "this model has no classes; leave class_label out")
+        raise fault_at(place, "this model has no classes; leave class_label out")
 
 
 def read_labels(
@@ -61,7 +60,7 @@ class LabelReader:
     def each_of(self, values: Sequence[Any], origins: Sequence[Origin], place: Location) -> list[Label]:
         """Return the labels of a list with one entry for each image."""
         if len(values) != len(origins):
-            raise _fault(
+            raise fault_at(
                 place,
                 f"the list has {len(values)} entries and there are {len(origins)} images; give one entry for "
                 "each image",
@@ -89,7 +88,7 @@ class LabelReader:
     def by_default(self, origins: Sequence[Origin], place: Location) -> list[Label]:
         """Return the labels of a request that states none: each image's random class."""
         if any(origin.seed is None for origin in origins):
-            raise _fault(
+            raise fault_at(
                 place,
                 "this model has classes, and only an image of a seed draws its own: a class_label is needed; "
                 f"{self._allowed(keywords=False)}",
@@ -103,7 +102,7 @@ class LabelReader:
             return Label({value: 1.0})
         if isinstance(value, dict):
             return Label(self._weights(value, place))
-        raise _fault(place, f"{describe(value)} is no class; {self._allowed(keywords=keywords)}")
+        raise fault_at(place, f"{describe(value)} is no class; {self._allowed(keywords=keywords)}")
 
     def _weights(self, value: dict[str, Any], place: Location) -> dict[int, float]:
         weights: dict[int, float] = {}
@@ -112,13 +111,13 @@ class LabelReader:
             index = self._key(key, here)
             number = isinstance(weight, (int, float)) and not isinstance(weight, bool)
             if not number or not 0 <= weight <= 1e300:
-                raise _fault(here, f"a weight must be a number from 0 to 1e300, not {describe(weight)}")
+                raise fault_at(here, f"a weight must be a number from 0 to 1e300, not {describe(weight)}")
             if index in weights:
-                raise _fault(here, f"the class {self._classes[index]!r} is named twice")
+                raise fault_at(here, f"the class {self._classes[index]!r} is named twice")
             weights[index] = float(weight)
         largest = max(weights.values(), default=0.0)
         if largest <= 0:
-            raise _fault(place, "the weights must name at least one class with a weight above 0")
+            raise fault_at(place, "the weights must name at least one class with a weight above 0")
         return normalized(weights)
 
     def _key(self, key: str, place: Location) -> int:
@@ -126,7 +125,7 @@ class LabelReader:
             return self._by_name[key]
         if key.isascii() and key.isdecimal() and len(key) <= 9 and int(key) < len(self._classes):
             return int(key)
-        raise _fault(place, f"{describe(key)} is no class; {self._allowed(keywords=False)}")
+        raise fault_at(place, f"{describe(key)} is no class; {self._allowed(keywords=False)}")
 
     def _random(self, origins: Sequence[Origin], place: Location) -> list[Label]:
         self._need_origins(origins, place, "random draws the class from an image's seed")
@@ -143,7 +142,7 @@ class LabelReader:
 
     def _need_origins(self, origins: Sequence[Origin], place: Location, why: str) -> None:
         if any(origin.seed is None for origin in origins):
-            raise _fault(place, f"{why}, and not every image here has one; {self._allowed(keywords=False)}")
+            raise fault_at(place, f"{why}, and not every image here has one; {self._allowed(keywords=False)}")
 
     def _allowed(self, *, keywords: bool) -> str:
         shown = ", ".join(self._classes[:_CLASSES_SHOWN])
@@ -151,7 +150,3 @@ class LabelReader:
         also = f", {RANDOM} or {BALANCED}" if keywords else ""
         last = len(self._classes) - 1
         return f"give an index from 0 to {last}, a name ({shown}{more}), weights of these{also}"
-
-
-def _fault(place: Location, sentence: str) -> InvalidInput:
-    return InvalidInput.at(pointer(place), f"{dotted(place)}: {sentence}")

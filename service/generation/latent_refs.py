@@ -23,10 +23,9 @@ from contract.latents import (
     standard_normal,
 )
 from contract.manifest import LatentSpec
-from service.errors import InvalidInput
 from service.latent_ops import MAX_LATENT_VALUE
 from service.requests.references import AnyLatentRef, Base64Ref, GraphInputRef, LatentRef, SeedRef
-from service.requests.wording import Location, dotted, pointer
+from service.requests.wording import Location, fault_at
 
 Float32 = NDArray[np.float32]
 PlaceOf = Callable[[int], Location]
@@ -62,7 +61,7 @@ class Referenced:
 def seeded_origins(seed: int, index: int, count: int) -> tuple[Origin, ...]:
     """Return the origins of images ``index`` to ``index + count - 1`` of a seed; raises ``InvalidInput``."""
     if index + count - 1 > MAX_SEED:
-        raise InvalidInput.at("/index", f"index: index + n - 1 must be at most {MAX_SEED}")
+        raise fault_at(("index",), f"index + n - 1 must be at most {MAX_SEED}")
     return tuple(Origin(seed, index + place) for place in range(count))
 
 
@@ -77,7 +76,7 @@ def check_truncation(truncation: Truncation | None, prior: Prior, place: Locatio
     if truncation is None or truncation.mode in modes:
         return
     allowed = f"allowed: {', '.join(modes)}" if modes else "leave truncation out"
-    raise _fault(
+    raise fault_at(
         (*place, "mode"),
         f"the mode {truncation.mode} means nothing for this model's {prior} prior; {allowed}",
     )
@@ -98,7 +97,7 @@ def referenced(references: Sequence[AnyLatentRef], dim: int, place_of: PlaceOf) 
     if any(isinstance(one, GraphInputRef) for one in references):
         for place, one in enumerate(references):
             if not isinstance(one, GraphInputRef):
-                raise _fault(place_of(place), "z cannot be mixed with other kinds of latents")
+                raise fault_at(place_of(place), "z cannot be mixed with other kinds of latents")
         rows = [_row(one, place_of(place), dim) for place, one in enumerate(references)]
         return Referenced(np.stack(rows), is_canonical=False)
     origins = referenced_origins(references)
@@ -126,12 +125,12 @@ def as_latents(
     """
     if not referenced.is_canonical:
         if truncation is not None:
-            raise _fault(truncation_place, "it cannot be combined with z, which is used as it is")
+            raise fault_at(truncation_place, "it cannot be combined with z, which is used as it is")
         return Latents(None, referenced.values_ND)
     try:
         z_ND = graph_input(referenced.values_ND, spec.prior, truncation)
     except UndefinedLatent as error:
-        raise _fault(place_of(error.row or 0), str(error)) from error
+        raise fault_at(place_of(error.row or 0), str(error)) from error
     return Latents(referenced.values_ND, z_ND)
 
 
@@ -143,7 +142,7 @@ def _row(reference: AnyLatentRef, place: Location, dim: int) -> Float32:
     key = "z" if isinstance(reference, GraphInputRef) else "latent"
     values = reference.z if isinstance(reference, GraphInputRef) else reference.latent
     if len(values) != dim:
-        raise _fault((*place, key), f"it has {len(values)} numbers; this model's latents have {dim}")
+        raise fault_at((*place, key), f"it has {len(values)} numbers; this model's latents have {dim}")
     return np.array(values, np.float32)
 
 
@@ -151,14 +150,12 @@ def _decoded(reference: Base64Ref, place: Location, dim: int) -> Float32:
     try:
         raw = base64.b64decode(reference.latent_b64, validate=True)
     except (binascii.Error, ValueError):
-        raise _fault(place, "it is not base64") from None
+        raise fault_at(place, "it is not base64") from None
     if len(raw) != 4 * dim:
-        raise _fault(place, f"it holds {len(raw)} bytes; {dim} float32 values, little-endian, are {4 * dim}")
+        raise fault_at(
+            place, f"it holds {len(raw)} bytes; {dim} float32 values, little-endian, are {4 * dim}"
+        )
     values = np.frombuffer(raw, np.dtype("<f4")).astype(np.float32)
     if not np.all(np.abs(values) <= MAX_LATENT_VALUE):  # also false for NaN
-        raise _fault(place, f"values must be finite and at most {MAX_LATENT_VALUE:g} in size")
+        raise fault_at(place, f"values must be finite and at most {MAX_LATENT_VALUE:g} in size")
     return values
-
-
-def _fault(place: Location, sentence: str) -> InvalidInput:
-    return InvalidInput.at(pointer(place), f"{dotted(place)}: {sentence}")

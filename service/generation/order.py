@@ -11,12 +11,11 @@ from dataclasses import dataclass
 
 from contract.latents import Truncation
 from service.backend import Drawn
-from service.errors import InvalidInput
 from service.generation.labels import Label
 from service.generation.latent_refs import Latents, Origin
 from service.models.repository import ServedModel
 from service.requests.bodies import Body
-from service.requests.wording import describe
+from service.requests.wording import Location, describe, fault_at
 
 _IMAGE_FORMATS = ("png", "jpeg", "webp", "npy")
 _VECTOR_FORMATS = ("json", "npy", "png")
@@ -79,26 +78,24 @@ def chosen_format(body: Body, model: ServedModel, *, animated: bool = False) -> 
     chosen = body.output_format or allowed[0]
     kind = "images" if model.is_image else "vectors"
     if chosen not in allowed:
-        raise InvalidInput.at(
-            "/output_format",
-            f"output_format: {chosen} cannot be made of {kind}; this model allows {', '.join(allowed)}",
+        raise fault_at(
+            ("output_format",),
+            f"{chosen} cannot be made of {kind}; this model allows {', '.join(allowed)}",
         )
     if body.layout == "grid" and not model.is_image:
-        raise InvalidInput.at(
-            "/layout", "layout: a model of vectors has no grid; output_format png draws one histogram of all"
+        raise fault_at(
+            ("layout",), "a model of vectors has no grid; output_format png draws one histogram of all"
         )
     if body.layout == "grid" and chosen == _ANIMATION:
-        raise InvalidInput.at(
-            "/layout", "layout: a grid is one still picture, and output_format gif is an animation"
-        )
+        raise fault_at(("layout",), "a grid is one still picture, and output_format gif is an animation")
     return chosen
 
 
-def check_count(field: str, count: int, most: int, model: ServedModel) -> None:
+def check_count(field: Location, count: int, most: int, model: ServedModel) -> None:
     """Raise ``InvalidInput`` unless a field asks for 1 to ``most`` images."""
     if not 1 <= count <= most:
         what = "images" if model.is_image else "vectors"
-        raise InvalidInput.at(
-            f"/{field.replace('.', '/')}",
-            f"{field}: must be a whole number from 1 to {most} ({what} a request), not {describe(count)}",
+        raise fault_at(
+            field,
+            f"must be a whole number from 1 to {most} ({what} a request), not {describe(count)}",
         )

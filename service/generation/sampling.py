@@ -21,7 +21,7 @@ from service.generation.order import Order, check_count, chosen_format
 from service.models.repository import Repository, ServedModel
 from service.requests.bodies import GenerateRequest
 from service.requests.reading import read_body_as
-from service.requests.wording import Location, describe
+from service.requests.wording import Location, describe, fault_at
 
 
 def read_generate(document: object, repository: Repository) -> GenerateRequest:
@@ -33,7 +33,7 @@ def read_generate(document: object, repository: Repository) -> GenerateRequest:
     if isinstance(document, dict) and isinstance(document.get("latents"), list):
         reference = document.get("model")
         if not isinstance(reference, str | None):
-            raise InvalidInput.at("/model", f"model: must be a string, not {describe(reference)}")
+            raise fault_at(("model",), f"must be a string, not {describe(reference)}")
         _check_latents(len(document["latents"]), repository.resolve(reference))
     return read_body_as(GenerateRequest, document)
 
@@ -71,7 +71,7 @@ def _origins(request: GenerateRequest, model: ServedModel) -> tuple[Origin, ...]
         _check_latents(len(request.latents), model)
         return referenced_origins(request.latents)
     count = 1 if request.n is None else request.n
-    check_count("n", count, model.max_rows, model)
+    check_count(("n",), count, model.max_rows, model)
     index = request.index or 0
     seed = secrets.randbelow(MAX_SEED + 1) if request.seed is None else request.seed
     return seeded_origins(seed, index, count)
@@ -80,8 +80,8 @@ def _origins(request: GenerateRequest, model: ServedModel) -> tuple[Origin, ...]
 def _check_latents(count: int, model: ServedModel) -> None:
     if not 1 <= count <= model.max_rows:
         what = "images" if model.is_image else "vectors"
-        raise InvalidInput.at(
-            "/latents", f"latents: must be a list of 1 to {model.max_rows} ({what} a request), not {count}"
+        raise fault_at(
+            ("latents",), f"must be a list of 1 to {model.max_rows} ({what} a request), not {count}"
         )
 
 

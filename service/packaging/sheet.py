@@ -6,6 +6,7 @@ Images are uint8 ``[N, H, W, C]``, vectors float32 ``[N, size]``.
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,12 +65,11 @@ class Sheet:
         """
         if self.is_itemised:
             return [self._item(first + row, one) for row, one in enumerate(drawn)]
-        if not self._model.is_image:
-            role, listed = "histogram", [self.facts.of(place) for place in range(self._order.count)]
-        elif self._order.is_grid:
+        if self._order.is_grid:
             role, listed = "grid", self._placed()
         else:
-            role, listed = "animation", [self.facts.of(place) for place in range(self._order.count)]
+            role = "animation" if self._model.is_image else "histogram"
+            listed = [self.facts.of(place) for place in range(self._order.count)]
         file_format = self._order.output_format
         content = self.single(drawn, file_format)
         nothing = {"seed": None, "index": None, "class_label": None, "latent_b64": None}
@@ -81,23 +81,19 @@ class Sheet:
         facts = self.facts.of(place) | {"content_type": CONTENT_TYPES[file_format]}
         if file_format == "json":
             return Item(facts | {"values": one})
-        if file_format == "npy":
-            return Item(facts, encode_npy(one))
-        recipe = self.facts.recipe(place) if file_format == "png" else {}
-        return Item(facts, self._encoded(one.astype(np.uint8, copy=False), file_format, recipe))
+        return Item(facts, self._encoded(one, file_format, lambda: self.facts.recipe(place)))
 
     def single(self, drawn: Drawn, file_format: str) -> bytes:
         """Return the one file that shows it all: the only image, the grid, the animation, the histogram."""
         order = self._order
         if not self._model.is_image:
             picture = draw_histogram(drawn.astype(np.float32, copy=False))
-            return self._encoded(picture, file_format, self.facts.recipe_of_all("histogram"))
+            return self._encoded(picture, file_format, lambda: self.facts.recipe_of_all("histogram"))
         images: Pixels = drawn.astype(np.uint8, copy=False)
         if order.is_grid:
-            recipe = self.facts.recipe_of_all("grid") if file_format == "png" else {}
-            return self._encoded(self._grid(images), file_format, recipe)
+            return self._encoded(self._grid(images), file_format, lambda: self.facts.recipe_of_all("grid"))
         if order.count == 1:
-            return self._encoded(images[0], file_format, self.facts.recipe(0))
+            return self._encoded(images[0], file_format, lambda: self.facts.recipe(0))
         assert order.fps is not None, "several images are one file as a grid or an animation only"
         return encode_animation(images, file_format, order.body.quality, order.fps)
 
@@ -107,10 +103,13 @@ class Sheet:
             return encode_npy(self._grid(drawn.astype(np.uint8, copy=False))[np.newaxis])
         return encode_npy(drawn)
 
-    def _encoded(self, image: Pixels, file_format: str, recipe: dict[str, Any]) -> bytes:
+    def _encoded(self, one: Drawn, file_format: str, recipe: Callable[[], dict[str, Any]]) -> bytes:
+        """Return one image, or with ``npy`` one vector, as a file; only a PNG asks for its recipe."""
         if file_format == "npy":
-            return encode_npy(image)
-        return encode_image(image, file_format, self._order.body.quality, recipe)
+            return encode_npy(one)
+        image: Pixels = one.astype(np.uint8, copy=False)
+        notes = recipe() if file_format == "png" else {}
+        return encode_image(image, file_format, self._order.body.quality, notes)
 
     def _grid(self, images: Pixels) -> Pixels:
         return draw_grid(images, self._cells())

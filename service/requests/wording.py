@@ -1,10 +1,12 @@
-"""How a sentence about a fault spells values and places of a JSON body."""
+"""How a sentence about a fault spells values and places of a JSON body, and the error that it becomes."""
 
 from __future__ import annotations
 
 import json
 import math
 from urllib.parse import quote
+
+from service.errors import InvalidInput
 
 ECHOED_CHARACTERS = 60
 BEYOND_FLOAT = "a number beyond 1.8e308"
@@ -38,3 +40,8 @@ def pointer(location: Location) -> str:
 def dotted(location: Location) -> str:
     """Return the name of a place in the body as sentences spell it: ``latents.0.z``."""
     return ".".join(str(part)[:ECHOED_CHARACTERS] for part in location)
+
+
+def fault_at(location: Location, sentence: str) -> InvalidInput:
+    """Return the error of one fault: the place as pointer and as the name that its sentence begins with."""
+    return InvalidInput.at(pointer(location), f"{dotted(location)}: {sentence}")

@@ -94,6 +94,25 @@ def test_a_mixture_that_is_too_long_for_a_header_is_left_out(tmp_path: Path) -> 
         assert len(item["class_label"]["weights"]) == 300
 
 
+def sent_as_it_is(service: LocalService, target: str) -> list[dict[str, Any]]:
+    """Return the messages that answer GET of a target which no client library would send."""
+    answers: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: dict[str, Any]) -> None:
+        answers.append(message)
+
+    scope = {
+        "type": "http", "method": "GET", "path": target, "raw_path": target.encode(), "query_string": b"",
+        "headers": [], "scheme": "http", "root_path": "", "server": ("forger.test", 80),
+        "client": ("10.0.0.1", 1), "http_version": "1.1",
+    }  # fmt: skip
+    service.run(service.edge(scope, receive, send))
+    return answers
+
+
 @pytest.mark.parametrize(
     ("path", "instance"),
     [
@@ -107,39 +126,12 @@ def test_a_problems_instance_is_a_reference_to_this_host(
     service: LocalService, path: str, instance: str
 ) -> None:
     """RFC 9457, 3.1.5: a URI reference, whatever was asked for."""
-    answers: list[dict[str, Any]] = []
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    async def send(message: dict[str, Any]) -> None:
-        answers.append(message)
-
-    scope = {
-        "type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "query_string": b"",
-        "headers": [], "scheme": "http", "root_path": "", "server": ("forger.test", 80),
-        "client": ("10.0.0.1", 1), "http_version": "1.1",
-    }  # fmt: skip
-    service.run(service.edge(scope, receive, send))
+    answers = sent_as_it_is(service, path)
     assert answers[0]["status"] == 404
     assert f'"instance":"{instance}"' in answers[1]["body"].decode()
 
 
 def test_a_target_in_absolute_form_is_its_path(service: LocalService) -> None:
     """RFC 9112, 3.2.2: a server must take it, though only proxies are sent it."""
-    answers: list[dict[str, Any]] = []
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    async def send(message: dict[str, Any]) -> None:
-        answers.append(message)
-
-    target = "http://forger.test:3000/models"
-    scope = {
-        "type": "http", "method": "GET", "path": target, "raw_path": target.encode(), "query_string": b"",
-        "headers": [], "scheme": "http", "root_path": "", "server": ("forger.test", 80),
-        "client": ("10.0.0.1", 1), "http_version": "1.1",
-    }  # fmt: skip
-    service.run(service.edge(scope, receive, send))
+    answers = sent_as_it_is(service, "http://forger.test:3000/models")
     assert answers[0]["status"] == 200
