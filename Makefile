@@ -26,7 +26,7 @@ PINS := pyproject.toml constraints.txt
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
-.PHONY: help serve test fuzz check format train evaluate export bento lock clean
+.PHONY: help serve test fuzz check format train evaluate export league bento lock clean
 
 help: ## list the targets
 	@echo 'make TARGET, where TARGET is one of'
@@ -53,15 +53,22 @@ format: $(DEV_READY) ## rewrite the code as `make check` wants it
 	@$(DEV_PYTHON) -m ruff check --fix .
 	@$(DEV_PYTHON) -m ruff format .
 
-# DATA=photos RECIPE=default say the two usual options; ARGS takes any.
-train: $(DEV_READY) ## train a generator: DATA=mnist5k RECIPE=default, or ARGS="..."
-	@exec $(DEV_PYTHON) -m training train $(if $(DATA),--data '$(DATA)') $(if $(RECIPE),--recipe '$(RECIPE)') $(ARGS)
+# The whole way from DATA to a model in models/, called NAME (or as the data is); SERVE=1 serves it too.
+# ARGS takes any option, and alone it only trains.
+train: $(DEV_READY) ## train, judge, export: DATA=photos [RECIPE=dcgan NAME=p SERVE=1], or ARGS="..."
+	@$(DEV_PYTHON) -m training train $(if $(DATA),--data '$(DATA)' --export $(if $(NAME),'$(NAME)')) \
+		$(if $(RECIPE),--recipe '$(RECIPE)') $(ARGS)
+	@$(if $(SERVE),exec $(MAKE) --no-print-directory serve)
 
 evaluate: $(DEV_READY) ## measure a run: RUN=runs/..., or ARGS="..."
 	@exec $(DEV_PYTHON) -m training evaluate $(if $(RUN),'$(RUN)') $(ARGS)
 
 export: $(DEV_READY) ## write a run's generator to models/: RUN=runs/... NAME=mnist, or ARGS="..."
 	@exec $(DEV_PYTHON) -m training export $(if $(RUN),'$(RUN)') $(if $(NAME),--name '$(NAME)') $(ARGS)
+
+# What was played is kept; ARGS="--for 30 --workers 2" plays for half an hour, two runs at once.
+league: $(DEV_READY) ## train every recipe for the same CPU time and write the tables (hours)
+	@exec $(DEV_PYTHON) -m bench.league $(ARGS)
 
 bento: $(DEV_READY) ## build the bento into BentoML's store
 	@BENTOML_DO_NOT_TRACK=True $(DEV_PYTHON) -m bentoml build

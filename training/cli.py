@@ -71,6 +71,14 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--sample-every", type=float, metavar="KIMG", help="draw a grid this often")
     parser.add_argument("--checkpoint-every", type=float, metavar="KIMG", help="save this often")
+    parser.add_argument(
+        "--export",
+        nargs="?",
+        const="",
+        metavar="NAME",
+        help="when trained, judge the generator and write it as a model (named after the data if no NAME)",
+    )
+    _add_model(parser)
     _add_common(parser)
 
 
@@ -117,11 +125,16 @@ def _add_export(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("export", help="write a run's generator as the next version of a model")
     parser.add_argument("run", type=Path, metavar="RUN")
     parser.add_argument("--name", required=True, help="the model's name")
-    parser.add_argument("--models", type=Path, default=Path("models"), metavar="DIR", help="(%(default)s)")
-    parser.add_argument("--description", default="", help="a sentence for those who will use the model")
-    parser.add_argument("--licence", default="unspecified", help="an SPDX expression")
     parser.add_argument("--no-evaluation", action="store_true", help="export without judging the draws")
+    _add_model(parser)
     _add_common(parser)
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("the exported model")
+    group.add_argument("--models", type=Path, default=Path("models"), metavar="DIR", help="(%(default)s)")
+    group.add_argument("--description", default="", help="a sentence for those who will use the model")
+    group.add_argument("--licence", default="unspecified", help="an SPDX expression")
 
 
 class _Parser(argparse.ArgumentParser):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -126,10 +127,11 @@ def _refuse_new_settings(options: argparse.Namespace) -> None:
 
 
 def train(options: argparse.Namespace) -> None:
-    """Train a new run, go on with one, or only look at the data."""
+    """Train a new run or go on with one, and export it if asked to; or only look at the data."""
     if options.dry_run and options.resume is None:
         _audit(options)
         return
+    request = _wish_to_export(options)
     if options.resume is not None:
         _refuse_new_settings(options)
         trainer, dataset = _known_trainer(options.resume, options)
@@ -152,11 +154,31 @@ def train(options: argparse.Namespace) -> None:
     try:
         trainer.train()
     except KeyboardInterrupt:
-        print(f"\nsaved; go on with: python -m training train --resume {path}")
+        wish = f" --export {request.name}" if request else ""
+        print(f"\nsaved; go on with: python -m training train --resume {path}{wish}")
         raise
     print(f"done in {trainer.state.wall_time_s:,.0f} s: {path}")
-    print(f"next: python -m training evaluate {path}")
-    print(f"      python -m training export {path} --name NAME")
+    if request is None:
+        print(f"next: python -m training evaluate {path}")
+        print(f"      python -m training export {path} --name NAME")
+    else:
+        _publish(trainer, dataset, request, options)
+
+
+def _wish_to_export(options: argparse.Namespace) -> ExportRequest | None:
+    """Return what a run is to be exported as once it is trained, if at all; a bad name is refused now."""
+    if options.export is None:
+        return None
+    data = options.data if options.resume is None else RunDirectory(options.resume).read_config().data
+    name = options.export or model_name_of(data or "")
+    return ExportRequest(name, options.models, options.description, options.licence, option="--export")
+
+
+def model_name_of(data: str) -> str:
+    """Return a model's name made of the data's: ``./My Photos/`` gives ``my-photos``."""
+    name = data.removeprefix("hub:").partition(":")[0] if data.startswith("hub:") else data
+    words = re.findall(r"[a-z0-9]+", Path(name).resolve().stem.lower())
+    return "-".join(words)[:64].rstrip("-") or "model"
 
 
 def _judge(
@@ -215,12 +237,32 @@ def export(options: argparse.Namespace) -> None:
     request = ExportRequest(options.name, options.models, options.description, options.licence)
     trainer, dataset = _known_trainer(options.run, options)
     trainer.recall()
+    _publish(trainer, dataset, request, options, judge=not options.no_evaluation)
+
+
+def _publish(
+    trainer: Trainer,
+    dataset: Dataset,
+    request: ExportRequest,
+    options: argparse.Namespace,
+    *,
+    judge: bool = True,
+) -> None:
+    """Judge a run's generator unless it was, write it as a model, and say how it is served."""
     if not request.description:
         text = f"Trained with the recipe {trainer.recipe.name} on {dataset.name}."
         request = replace(request, description=text)
-    facts = None
-    if not options.no_evaluation:
-        facts = kept_facts(trainer.run.report_file, trainer.state.images_seen)
-        facts = facts or _judge(run_subject(trainer), dataset, options, Request(), trainer.run.path)
+    facts = kept_facts(trainer.run.report_file, trainer.state.images_seen) if judge else None
+    if judge and facts is None:
+        try:
+            facts = _judge(run_subject(trainer), dataset, options, Request(), trainer.run.path)
+        except DataError as error:
+            print(f"exported without a judgement: {error}")
     directory = export_model(trainer, dataset, facts, request)
     print(f"wrote {directory.path}")
+    draw = (
+        f"""-d '{{"model": "{directory.name}", "n": 25, "layout": "grid"}}' -H 'Accept: image/png' > 25.png"""
+        if dataset.output.kind == "image"
+        else f"""-d '{{"model": "{directory.name}", "n": 25}}'"""
+    )
+    print(f"serve it: make serve; then curl -s localhost:3000/generate {draw}")

@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from contract.layout import is_model_name
 from contract.manifest import read_manifest
 from training.cli import main
+from training.commands import model_name_of
 from training.recipes import RECIPES
 
 SMALL = ["networks.generator_channels=4", "networks.discriminator_channels=4", "batch_size=32"]
@@ -38,10 +42,50 @@ def test_from_data_to_model_in_three_commands(
     assert manifest.training.images_seen == 320
 
 
+def test_one_command_from_a_folder_to_a_model(
+    tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Trained, exported under the folder's name, and told how it is served; few images go unjudged."""
+    photos = tmp_path / "My Photos"
+    rng = np.random.default_rng(0)
+    for name in ("one", "other"):
+        (photos / name).mkdir(parents=True)
+        for number in range(8):
+            pixels = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(photos / name / f"{number}.png")
+    run, models = str(tmp_path / "run"), str(tmp_path / "models")
+    common = ["--out", run, "--models", models, "--cache", str(cache), "--kimg", "0.1", *_set(*SMALL)]
+    assert main(["train", "--data", str(photos), "--export", *common]) == 0
+    said = capsys.readouterr().out
+    assert "exported without a judgement: My Photos: more than 5 held-out samples" in said
+    assert '"model": "my-photos"' in said
+    manifest, _ = read_manifest((tmp_path / "models" / "my-photos" / "1" / "manifest.json").read_bytes())
+    assert manifest.classes == ("one", "other")
+    assert manifest.evaluation is None
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        ("mnist5k", "mnist5k"),
+        ("./My Photos/", "my-photos"),
+        ("archive/faces.64.npz", "faces-64"),
+        ("hub:someone/Flowers_102:train", "flowers-102"),
+        ("Vögel", "v-gel"),
+        ("写真", "model"),
+        ("x" * 90, "x" * 64),
+    ],
+)
+def test_a_model_is_named_after_its_data(data: str, name: str) -> None:
+    assert model_name_of(data) == name
+    assert is_model_name(name)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["train"], "--data is needed"),
+        (["train", "--data", "digits", "--export", "Not A Name"], "--export"),
         (["train", "--data", "mnist6k"], "neither an embedded set"),
         (["train", "--data", "digits", "--recipe", "x"], "We recommend default"),
         (["train", "--data", "digits", "--set", "batch_size=0"], "batch_size"),

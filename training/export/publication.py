@@ -57,13 +57,15 @@ class ExportRequest:
     models: Path
     description: str
     licence: str
+    option: str = "--name"
+    """What the user gave the name by, for the message that refuses it."""
 
     def __post_init__(self) -> None:
         """Raise ``ExportError`` for a name that is none, before any work is done."""
         if not is_model_name(self.name):
             raise ExportError(
-                f"--name {self.name!r} is no model name: 1 to 64 lower-case letters, digits, '.', '_' or "
-                "'-', with a letter or digit at either end"
+                f"{self.option} {self.name!r} is no model name: 1 to 64 lower-case letters, digits, '.', '_' "
+                "or '-', with a letter or digit at either end"
             )
 
 
