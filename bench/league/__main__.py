@@ -78,7 +78,7 @@ def _matches(board: Board, recipes: list[str], cache: Path) -> list[Match]:
     for seed in range(board.seeds):
         for name in recipes:
             kimg = round(speed[name] * board.minutes * 60 / 1000, 3)
-            matches.append(Match(board, name, seed, kimg, speed[name]))
+            matches.append(Match(board, name, seed, kimg, speed[name], cache))
     return [match for match in matches if not match.played]
 
 

@@ -32,6 +32,7 @@ class Match:
     seed: int
     kimg: float
     images_per_cpu_s: float
+    cache: Path
 
     @property
     def result(self) -> Path:
@@ -56,14 +57,15 @@ class Match:
         self._drop_a_run_of_other_settings()
         spent = self.run / "cpu_seconds.json"
         cpu_s = float(json.loads(spent.read_text())) if spent.is_file() else 0.0
-        code, seconds = _training(self._command(), started)
+        common = ["--threads", "1", "--cache", str(self.cache)]
+        code, seconds = _training([*self._command(), *common], started)
         cpu_s += seconds
         if self.run.is_dir():
             spent.write_text(json.dumps(cpu_s))
         if code == _INTERRUPTED:
             raise Stopped
         _require(code, self.run)
-        code, _ = _training(["evaluate", str(self.run), "--cas", "no", "--threads", "1"], started)
+        code, _ = _training(["evaluate", str(self.run), "--cas", "no", *common], started)
         if code == _INTERRUPTED:
             raise Stopped
         _require(code, self.run)
@@ -72,12 +74,12 @@ class Match:
 
     def _command(self) -> list[str]:
         if self.run.is_dir():
-            return ["train", "--resume", str(self.run), "--threads", "1"]
+            return ["train", "--resume", str(self.run)]
         eighth = str(max(self.kimg / 8, 1e-3))
         return [
             "train", "--data", self.board.data, "--recipe", self.recipe, "--seed", str(self.seed),
-            "--kimg", str(self.kimg), "--out", str(self.run), "--threads", "1",
-            "--sample-every", eighth, "--checkpoint-every", eighth,
+            "--kimg", str(self.kimg), "--out", str(self.run), "--sample-every", eighth,
+            "--checkpoint-every", eighth,
         ]  # fmt: skip
 
     def _drop_a_run_of_other_settings(self) -> None:
