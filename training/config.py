@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from difflib import get_close_matches
+from itertools import chain
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
+from contract.latents import Prior
 from training.errors import ConfigError
 from training.part_config import (
     Augmentation,
@@ -19,17 +21,26 @@ from training.part_config import (
     Networks,
     Optimiser,
     Penalties,
-    ResnetNetworks,
 )
 
 _BATCH_NORM_AND_GRADIENTS = (
     "a penalty on each sample's gradient means nothing where batch norm ties the samples together: set "
     "networks.discriminator_norm to layer or none"
 )
+_SPREAD_AND_GRADIENTS = (
+    "a penalty on each sample's gradient means nothing where the minibatch's spread ties the samples "
+    "together: set networks.minibatch_stddev to 0, or the penalties"
+)
 _UNBOUNDED_CRITIC = (
     "the wasserstein loss needs a critic that cannot grow without bound: set penalties.weight_clipping, "
-    "penalties.gradient_penalty or networks.spectral_norm"
+    "penalties.gradient_penalty, or networks.spectral_norm without a discriminator_norm"
 )
+_CLIPPED_AND_DIVIDED = (
+    "spectral norm divides the size of the weights out, so that penalties.weight_clipping would bound "
+    "nothing: choose one"
+)
+_ZERO_BLOCKS = "r3gan's blocks start at zero, and a weight of zeros has no singular value to divide by"
+_FIXED_START = "r3gan's blocks must start as the identity (fixup), as no norm keeps them in bounds"
 
 
 class Recipe(Frozen):
@@ -65,15 +76,16 @@ class Recipe(Frozen):
 
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:
-        for condition, reason in self._contradictions():
+        for condition, reason in chain(
+            self._about_labels(), self._about_losses(), self._about_penalties(), self._about_networks()
+        ):
             if condition:
                 raise ValueError(reason)
         return self
 
-    def _contradictions(self) -> Iterator[tuple[bool, str]]:
-        """Yield what would make no sense, and why."""
-        networks, penalties = self.networks, self.penalties
-        family = networks.family
+    def _about_labels(self) -> Iterator[tuple[bool, str]]:
+        """Yield what would make no sense of labels and classes, and why."""
+        family = self.networks.family
         yield (
             self.conditional and family in ("mlp", "dcgan"),
             f"{family} networks make no use of labels: conditional must be false",
@@ -83,39 +95,69 @@ class Recipe(Frozen):
             f"{family} networks are about the label: conditional must be true",
         )
         yield (
-            bool(self.label_smoothing) and self.loss not in ("non-saturating", "minimax"),
-            f"label_smoothing moves the target of a probability, and the {self.loss} loss has none",
-        )
-        yield (
-            penalties.on_gradients and getattr(networks, "discriminator_norm", "none") == "batch",
-            _BATCH_NORM_AND_GRADIENTS,
-        )
-        yield (
-            penalties.on_gradients and self.precision == "bf16",
-            "penalties on gradients need float32: bf16 loses the differences that they are made of",
-        )
-        yield (
-            self.loss == "wasserstein" and not self._has_a_bounded_critic,
-            _UNBOUNDED_CRITIC,
-        )
-        yield (
-            bool(penalties.weight_clipping) and penalties.on_gradients,
-            "weight clipping and penalties on gradients are two ways to the same end: choose one",
-        )
-        yield (
             bool(self.class_loss) != (family == "acgan"),
             "class_loss is for networks that tell classes, the acgan family, and these need it",
         )
+
+    def _about_losses(self) -> Iterator[tuple[bool, str]]:
+        """Yield what would make no sense of the game and its length, and why."""
+        yield (
+            bool(self.label_smoothing) and self.loss not in ("non-saturating", "minimax"),
+            f"label_smoothing moves the target of a probability, and the {self.loss} loss has none",
+        )
+        yield self.loss == "wasserstein" and not self._has_a_bounded_critic, _UNBOUNDED_CRITIC
         yield (
             self.total_kimg * 1000 < self.batch_size,
             "total_kimg must be at least one batch",
         )
+        yield (
+            self.latent.prior is Prior.SPHERE and self.latent.dim < 2,
+            "latent.prior: a sphere in one dimension is two points: set latent.dim to 2 or more",
+        )
+
+    def _about_penalties(self) -> Iterator[tuple[bool, str]]:
+        """Yield what would make no sense of penalties and clipping, and why."""
+        networks, penalties = self.networks, self.penalties
+        yield (
+            penalties.on_gradients and self._discriminator_norm == "batch",
+            _BATCH_NORM_AND_GRADIENTS,
+        )
+        yield penalties.on_gradients and bool(networks.minibatch_stddev), _SPREAD_AND_GRADIENTS
+        yield (
+            bool(penalties.weight_clipping) and penalties.on_gradients,
+            "weight clipping and penalties on gradients are two ways to the same end: choose one",
+        )
+        yield bool(penalties.weight_clipping) and networks.spectral_norm, _CLIPPED_AND_DIVIDED
+
+    def _about_networks(self) -> Iterator[tuple[bool, str]]:
+        """Yield what these networks have no place for, and why."""
+        networks, family = self.networks, self.networks.family
+        group = networks.minibatch_stddev
+        yield group == 1, "networks.minibatch_stddev: a group of one row has no spread; 2 or more, or 0"
+        yield (
+            bool(group) and self.batch_size % group > 0,
+            f"networks.minibatch_stddev: batch_size must be a multiple of {group}: a group holds one kind",
+        )
+        yield (
+            bool(networks.virtual_batch_norm) and family in ("mlp", "cgan", "r3gan"),
+            f"{family} generators have no batch norm that networks.virtual_batch_norm could stand in for",
+        )
+        yield (
+            networks.virtual_batch_norm == 1,
+            "networks.virtual_batch_norm: a reference batch of one row has no spread; 2 or more, or 0",
+        )
+        yield family == "r3gan" and networks.spectral_norm, _ZERO_BLOCKS
+        yield family == "r3gan" and networks.initialisation != "fixup", _FIXED_START
+
+    @property
+    def _discriminator_norm(self) -> str:
+        return getattr(self.networks, "discriminator_norm", "none")
 
     @property
     def _has_a_bounded_critic(self) -> bool:
-        penalties, networks = self.penalties, self.networks
-        has_spectral_norm = isinstance(networks, ResnetNetworks) or getattr(networks, "spectral_norm", False)
-        return bool(penalties.weight_clipping or penalties.gradient_penalty or has_spectral_norm)
+        penalties = self.penalties
+        bounded_by_norm = self.networks.spectral_norm and self._discriminator_norm == "none"
+        return bool(penalties.weight_clipping or penalties.gradient_penalty or bounded_by_norm)
 
 
 class Provenance(Frozen):

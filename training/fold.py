@@ -5,27 +5,40 @@ from __future__ import annotations
 import copy
 from typing import Any, cast
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from training.networks import Generator
-from training.networks.conditioning import ConditionalBatchNorm2d
+from training.networks.conditioning import ConditionalBatchNorm
+from training.networks.virtual_batch import ReferencedGenerator, VirtualBatchNorm
 
 
 def folded(generator: Generator) -> Generator:
-    """Return a copy for inference: evaluation mode, spectral norm and batch norm folded in.
+    """Return a copy for inference: evaluation mode, spectral norm and (virtual) batch norm folded in.
 
     The copy computes the same function up to rounding, which the export's parity gate checks.
     """
     result = copy.deepcopy(generator).cpu().eval()
+    if isinstance(result, ReferencedGenerator):
+        result = result.measured()
     for module in list(result.modules()):
         for name, child in list(module.named_children()):
             if parametrize.is_parametrized(child, "weight"):
                 setattr(module, name, _plain(child))
-        if isinstance(module, ConditionalBatchNorm2d) and isinstance(module.norm, nn.BatchNorm2d):
-            module.modulation.absorb(module.norm)
-            module.norm = nn.Identity()
+        if isinstance(module, ConditionalBatchNorm):
+            _absorb(module)
     return result.requires_grad_(requires_grad=False)
+
+
+def _absorb(layer: ConditionalBatchNorm) -> None:
+    match layer.norm:
+        case nn.BatchNorm2d(running_mean=Tensor() as mean, running_var=Tensor() as variance, eps=eps):
+            layer.modulation.absorb(mean, variance, eps)
+        case VirtualBatchNorm(mean=mean, variance=variance, eps=eps):
+            layer.modulation.absorb(mean, variance, eps)
+        case other:
+            raise ValueError(f"a norm without constant statistics cannot be absorbed: {other}")
+    layer.norm = nn.Identity()
 
 
 def _plain(layer: nn.Module) -> nn.Module:

@@ -10,6 +10,8 @@ from contract.latents import Prior
 
 Channels = Annotated[int, Field(ge=1, le=4096)]
 Activation = Literal["relu", "leaky_relu", "tanh", "sigmoid"]
+Initialisation = Literal["uniform", "glorot", "he", "normal", "orthogonal"]
+"""U(±1/√fan-in), which is torch's own; Glorot's and He's rules; N(0, 0.02²); orthogonal rows."""
 LossName = Literal["hinge", "non-saturating", "minimax", "wasserstein", "least-squares", "relativistic"]
 
 
@@ -19,7 +21,20 @@ class Frozen(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class MlpNetworks(Frozen):
+class NetworkSettings(Frozen):
+    """The switches that every family has; where one makes no sense, a recipe that asks for it is refused."""
+
+    discriminator_dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """Share of D's features that are left out while training (Srivastava et al. 2014)."""
+    minibatch_stddev: int = Field(default=0, ge=0, le=1024)
+    """Tell D how much its features differ within groups of so many rows (Karras et al. 2018); 0: do not."""
+    spectral_norm: bool = False
+    """Divide each of D's weights by its largest singular value (Miyato et al. 2018)."""
+    virtual_batch_norm: int = Field(default=0, ge=0, le=1024)
+    """Normalise G by a fixed batch of so many rows (Salimans et al. 2016); 0: by the batch itself."""
+
+
+class MlpNetworks(NetworkSettings):
     """Fully connected generator and discriminator; the label, if any, is not used."""
 
     family: Literal["mlp"] = "mlp"
@@ -27,12 +42,12 @@ class MlpNetworks(Frozen):
     discriminator_hidden: tuple[Channels, ...]
     generator_activation: Activation
     discriminator_activation: Activation
-    discriminator_dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
     generator_output: Literal["tanh", "sigmoid"] = "tanh"
     """How images end; a sigmoid's levels from 0 to 1 are stretched to [-1, 1], in which all images live."""
+    initialisation: Initialisation = "uniform"
 
 
-class CganNetworks(Frozen):
+class CganNetworks(NetworkSettings):
     """The label joins the noise in G and the image in D, each through a layer of its own.
 
     Each side is mapped to hidden units before they meet: ``*_samples`` of noise or image, ``*_labels`` of the
@@ -46,10 +61,11 @@ class CganNetworks(Frozen):
     discriminator_samples: Channels = 240
     discriminator_labels: Channels = 50
     discriminator_joined: Channels = 240
-    dropout: float = Field(default=0.5, ge=0.0, lt=1.0)
+    discriminator_dropout: float = Field(default=0.5, ge=0.0, lt=1.0)
+    initialisation: Initialisation = "uniform"
 
 
-class StridedNetworks(Frozen):
+class StridedNetworks(NetworkSettings):
     """Transposed convolutions in G, strided ones in D, and no pooling.
 
     Channel counts are those at the finest resolution; each halving doubles them, up to eightfold.
@@ -59,8 +75,7 @@ class StridedNetworks(Frozen):
     discriminator_channels: Channels = 32
     discriminator_norm: Literal["batch", "layer", "none"] = "batch"
     """Batch norm ties the rows of a batch together: a penalty on each row's gradient forbids it."""
-    spectral_norm: bool = False
-    """Divide each of D's weights by its largest singular value (Miyato et al. 2018)."""
+    initialisation: Initialisation = "normal"
 
 
 class DcganNetworks(StridedNetworks):
@@ -73,13 +88,12 @@ class AcganNetworks(StridedNetworks):
     """DCGAN's networks with a label: it multiplies the noise in G, and D tells it beside real from drawn."""
 
     family: Literal["acgan"] = "acgan"
-    dropout: float = Field(default=0.5, ge=0.0, lt=1.0)
-    """Share of D's features that are left out while training."""
+    discriminator_dropout: float = Field(default=0.5, ge=0.0, lt=1.0)
     fake_class: bool = False
     """Give D's class head a class of its own for what is drawn."""
 
 
-class ResnetNetworks(Frozen):
+class ResnetNetworks(NetworkSettings):
     """Residual networks: conditional batch norm in G; spectral norm and projection in D.
 
     Channel counts are those at the finest resolution; each halving doubles them, up to eightfold.
@@ -91,13 +105,14 @@ class ResnetNetworks(Frozen):
     embedding_dim: int = Field(default=64, ge=1, le=1024)
     attention_edge: int | None = Field(default=None, ge=2, le=256)
     """Self-attention where the shorter edge is at most this long for the first time on the way down."""
+    spectral_norm: bool = True
     generator_spectral_norm: bool = False
     latent_split: bool = False
     """Give each block of G a part of the latent of its own, beside the class (Brock et al. 2018)."""
-    initialisation: Literal["glorot", "orthogonal"] = "glorot"
+    initialisation: Initialisation = "glorot"
 
 
-class R3ganNetworks(Frozen):
+class R3ganNetworks(NetworkSettings):
     """Residual networks of grouped bottlenecks without any norm (Huang et al. 2024).
 
     Channel counts are those at the finest resolution; each halving doubles them, up to eightfold.
@@ -113,6 +128,8 @@ class R3ganNetworks(Frozen):
     """How much wider a block is inside."""
     blocks: int = Field(default=1, ge=1, le=8)
     """Residual blocks at each resolution."""
+    initialisation: Initialisation | Literal["fixup"] = "fixup"
+    """Every block starts as the identity (Zhang et al. 2019)."""
 
 
 Networks = Annotated[

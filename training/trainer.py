@@ -31,7 +31,7 @@ def generator_spec(config: RunConfig, dataset: Dataset) -> GeneratorSpec:
     """Return the outside of the generator that this recipe trains on this data."""
     recipe = config.recipe
     classes = dataset.classes if recipe.conditional else None
-    return GeneratorSpec(recipe.latent.dim, classes, dataset.output)
+    return GeneratorSpec(recipe.latent.dim, classes, dataset.output, recipe.latent.prior)
 
 
 class Trainer:

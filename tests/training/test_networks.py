@@ -7,12 +7,15 @@ import itertools
 import pytest
 import torch
 
+from contract.latents import Prior
 from contract.manifest import ImageOutput, VectorOutput
 from training.errors import ConfigError
 from training.fold import folded
 from training.networks import GeneratorSpec, build_networks
-from training.networks.conditioning import ConditionalBatchNorm2d
+from training.networks.conditioning import ConditionalBatchNorm
 from training.networks.geometry import halvings
+from training.networks.minibatch import MinibatchStddev
+from training.networks.virtual_batch import ReferencedGenerator, VirtualBatchNorm
 from training.part_config import (
     AcganNetworks,
     CganNetworks,
@@ -58,6 +61,13 @@ CASES = [
     (CganNetworks(generator_joined=9, discriminator_joined=5), COLOUR, 3),
     (R3ganNetworks(generator_channels=4, discriminator_channels=4), GREY, 10),
     (R3ganNetworks(generator_channels=4, blocks=2), COLOUR, None),
+    (RESNET.model_copy(update={"virtual_batch_norm": 6, "discriminator_dropout": 0.2}), GREY, 10),
+    (ATTENTIVE.model_copy(update={"virtual_batch_norm": 3, "minibatch_stddev": 2}), COLOUR, None),
+    (DcganNetworks(generator_channels=4, virtual_batch_norm=5, minibatch_stddev=3), GREY, None),
+    (AcganNetworks(generator_channels=4, virtual_batch_norm=2, spectral_norm=True), COLOUR, 3),
+    (R3ganNetworks(generator_channels=4, discriminator_dropout=0.2, minibatch_stddev=2), GREY, 10),
+    (MLP.model_copy(update={"spectral_norm": True, "initialisation": "he"}), GREY, None),
+    (CganNetworks(spectral_norm=True, minibatch_stddev=3, initialisation="orthogonal"), GREY, 4),
     (MLP, COLOUR, None),
     (MLP, VectorOutput(size=1), None),
 ]
@@ -130,7 +140,7 @@ def test_a_mixture_is_the_mixture_of_the_embeddings() -> None:
 
 
 def test_conditional_norm_normalises_then_scales_and_shifts_by_the_condition() -> None:
-    norm = ConditionalBatchNorm2d(2, 1)
+    norm = ConditionalBatchNorm(2, 1)
     with torch.no_grad():
         norm.modulation.from_condition.weight.copy_(torch.tensor([[1.0], [0.0], [0.0], [5.0]]))
     out = norm(torch.randn(64, 2, 4, 4) * 9 + 3, torch.ones(64, 1))
@@ -150,11 +160,73 @@ def test_the_discriminator_is_bounded_by_its_spectral_norms() -> None:
     assert float(torch.linalg.matrix_norm(score.weight.detach(), 2)) == pytest.approx(1, abs=0.02)
 
 
+def test_the_spread_of_a_group_tells_copies_from_variety() -> None:
+    """Karras et al. 2018, section 3: one number a group, which no row of another group has a part in."""
+    alike, varied = torch.ones(3, 4), torch.tensor([[1.0] * 4, [3.0] * 4, [5.0] * 4])
+    told = MinibatchStddev(3)(torch.cat([alike, varied]))
+    assert torch.equal(told[:, :4], torch.cat([alike, varied]))
+    deviation = varied.var(dim=0, unbiased=False).mean().sqrt()
+    assert told[:, 4].tolist() == pytest.approx([1e-4] * 3 + [float(deviation)] * 3, abs=1e-4)
+
+
+def test_rows_that_fill_no_group_are_grouped_with_those_before_them() -> None:
+    features = torch.tensor([[0.0], [2.0], [0.0], [6.0], [0.0]])
+    assert MinibatchStddev(2)(features)[:, 1].tolist() == pytest.approx([1, 1, 3, 3, 3])
+    assert MinibatchStddev(4)(features[:1])[:, 1].tolist() == pytest.approx([1e-4], abs=1e-5)
+
+
+def test_virtual_batch_norm_takes_the_reference_batch_and_while_training_the_row_itself() -> None:
+    """Salimans et al. 2016, 3.5, in numbers: R rows of reference, each row's own share one part of R + 1."""
+    norm = VirtualBatchNorm(3, eps=0.0)
+    reference, rows = torch.randn(3, 2, 4), torch.randn(5, 2, 4) * 3 + 1
+    seen = torch.cat([reference, rows])
+    for training in (True, False):
+        got = norm.train(training)(seen)
+        for number, row in enumerate(rows):
+            batch = torch.cat([reference, row[None]]) if training else reference
+            mean, variance = batch.mean(dim=(0, 2)), batch.var(dim=(0, 2), unbiased=False)
+            expected = (row - mean[:, None]) / variance.sqrt()[:, None]
+            assert torch.allclose(got[3 + number], expected, atol=1e-5)
+        assert got[:3].mean(dim=(0, 2)).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("config", [RESNET, DcganNetworks(generator_channels=4)])
+def test_under_virtual_batch_norm_no_draw_depends_on_its_neighbours(config: Networks) -> None:
+    """What batch norm lacks: in training too, a row comes out as it does alone."""
+    virtual = config.model_copy(update={"virtual_batch_norm": 6})
+    for one, independent in ((virtual, True), (config, False)):
+        generator = build_networks(one, GeneratorSpec(5, None, GREY)).generator.train()
+        latent = torch.randn(4, 5)
+        together, alone = generator(latent), generator(latent[:2])
+        assert torch.allclose(together[:2], alone, atol=1e-5) == independent
+
+
+def test_the_reference_batch_is_of_the_prior_and_of_every_class() -> None:
+    config = RESNET.model_copy(update={"virtual_batch_norm": 20})
+    generator = build_networks(config, GeneratorSpec(5, 10, GREY, Prior.UNIFORM)).generator
+    assert isinstance(generator, ReferencedGenerator)
+    assert 0.9 < float(generator.latent_RD.abs().max()) <= 1
+    assert generator.class_weights_RK.sum(dim=0).tolist() == [2] * 10
+
+
 @pytest.mark.parametrize(
     ("height", "width", "count"), [(28, 28, 2), (8, 8, 1), (64, 64, 4), (12, 20, 1), (7, 7, 0), (48, 64, 3)]
 )
 def test_images_are_halved_down_to_a_grid_of_at_least_four(height: int, width: int, count: int) -> None:
     assert halvings(height, width) == count
+
+
+@pytest.mark.parametrize("config", [RESNET, R3ganNetworks(), AcganNetworks(), DcganNetworks()])
+def test_dropout_leaves_out_features_while_training_alone(config: Networks) -> None:
+    dropping = config.model_copy(update={"discriminator_dropout": 0.9, "spectral_norm": False})
+    discriminator = build_networks(dropping, GeneratorSpec(5, 3, GREY)).discriminator
+    image, weights = torch.randn(1, 1, 28, 28), torch.eye(3)[:1]
+    scores = {training: set() for training in (True, False)}
+    for training, seen in scores.items():
+        discriminator.train(training)
+        seen.update(float(discriminator(image, weights).scores.detach()) for _ in range(6))
+    assert len(scores[True]) > 1
+    assert len(scores[False]) == 1
 
 
 def test_residual_networks_refuse_vectors() -> None:

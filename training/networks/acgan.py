@@ -8,9 +8,10 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from training.networks.conditioning import ClassEmbedding, classes_of, required
-from training.networks.dcgan import StridedGenerator, StridedTrunk, maybe_spectral
+from training.networks.dcgan import StridedGenerator, StridedTrunk
+from training.networks.discriminating import maybe_spectral
 from training.networks.geometry import image_output
-from training.networks.initialisation import initialise, small_normal
+from training.networks.initialisation import initialise
 from training.networks.interface import Discriminator, Generator, GeneratorSpec, Verdict
 from training.part_config import AcganNetworks
 
@@ -22,7 +23,7 @@ class AcganGenerator(Generator):
         super().__init__()
         self.embedding = ClassEmbedding(classes_of(spec, "acgan"), spec.latent_dim)
         self.layers = StridedGenerator(config, spec.latent_dim, image_output(spec, "acgan"))
-        initialise(self, small_normal)
+        initialise(self, config.initialisation)
 
     def forward(self, latent_ND: Tensor, class_weights_NK: Tensor | None = None) -> Tensor:
         """Draw images; see :class:`Generator`."""
@@ -36,13 +37,12 @@ class AcganDiscriminator(Discriminator):
         super().__init__()
         classes = classes_of(spec, "acgan") + int(config.fake_class)
         self.trunk = StridedTrunk(config, image_output(spec, "acgan"))
-        self.dropout = nn.Dropout(config.dropout)
         self.score = maybe_spectral(nn.Linear(self.trunk.features, 1), config)
         self.classify = maybe_spectral(nn.Linear(self.trunk.features, classes), config)
-        initialise(self, small_normal)
+        initialise(self, config.initialisation)
 
     def forward(self, samples: Tensor, class_weights_NK: Tensor | None = None) -> Verdict:
         """Judge images; see :class:`Discriminator`."""
         del class_weights_NK
-        features = self.dropout(self.trunk(samples))
+        features = self.trunk(samples)
         return Verdict(self.score(features).squeeze(1), self.classify(features))

@@ -11,6 +11,7 @@ from training.networks.interface import Discriminator, Generator, GeneratorSpec
 from training.networks.mlp import MlpDiscriminator, MlpGenerator
 from training.networks.r3gan import R3ganDiscriminator, R3ganGenerator
 from training.networks.resnet import ResnetDiscriminator, ResnetGenerator
+from training.networks.virtual_batch import ReferencedGenerator
 from training.part_config import (
     AcganNetworks,
     CganNetworks,
@@ -32,6 +33,13 @@ class Pair:
 
 def build_generator(config: Networks, spec: GeneratorSpec) -> Generator:
     """Build an untrained generator, drawing its weights from torch's global generator."""
+    generator = _generator(config, spec)
+    if config.virtual_batch_norm:
+        return ReferencedGenerator(generator, spec, config.virtual_batch_norm)
+    return generator
+
+
+def _generator(config: Networks, spec: GeneratorSpec) -> Generator:
     match config:
         case MlpNetworks():
             return MlpGenerator(config, spec)

@@ -12,7 +12,9 @@ from torch import Tensor, nn
 
 from contract.manifest import ImageOutput
 from training.networks.conditioning import classes_of, required
+from training.networks.discriminating import dropout, maybe_spectral, minibatch_spread
 from training.networks.geometry import image_output
+from training.networks.initialisation import initialise
 from training.networks.interface import Discriminator, Generator, GeneratorSpec, Verdict
 from training.networks.mlp import SigmoidLevels
 from training.part_config import CganNetworks
@@ -23,10 +25,10 @@ _SAMPLE_PIECES, _LABEL_PIECES, _JOINED_PIECES = 5, 5, 4
 class Maxout(nn.Module):
     """The largest of several linear maps, unit by unit (Goodfellow et al. 2013)."""
 
-    def __init__(self, inputs: int, units: int, pieces: int) -> None:
+    def __init__(self, config: CganNetworks, inputs: int, units: int, pieces: int) -> None:
         super().__init__()
         self._shape = (units, pieces)
-        self.linear = nn.Linear(inputs, units * pieces)
+        self.linear = maybe_spectral(nn.Linear(inputs, units * pieces), config)
 
     def forward(self, x_NI: Tensor) -> Tensor:
         """Return ``[N, units]``."""
@@ -44,6 +46,7 @@ class CganGenerator(Generator):
         self.from_label = nn.Linear(classes, config.generator_labels)
         self.joined = nn.Linear(config.generator_noise + config.generator_labels, config.generator_joined)
         self.to_levels = nn.Sequential(nn.Linear(config.generator_joined, prod(self._shape)), SigmoidLevels())
+        initialise(self, config.initialisation)
 
     def forward(self, latent_ND: Tensor, class_weights_NK: Tensor | None = None) -> Tensor:
         """Draw images; see :class:`Generator`."""
@@ -59,14 +62,16 @@ class CganDiscriminator(Discriminator):
         super().__init__()
         image: ImageOutput = image_output(spec, "cgan")
         samples, labels = config.discriminator_samples, config.discriminator_labels
-        self.from_image = Maxout(prod(image.shape), samples, _SAMPLE_PIECES)
-        self.from_label = Maxout(classes_of(spec, "cgan"), labels, _LABEL_PIECES)
-        self.joined = Maxout(samples + labels, config.discriminator_joined, _JOINED_PIECES)
-        self.dropout = nn.Dropout(config.dropout)
-        self.score = nn.Linear(config.discriminator_joined, 1)
+        self.from_image = Maxout(config, prod(image.shape), samples, _SAMPLE_PIECES)
+        self.from_label = Maxout(config, classes_of(spec, "cgan"), labels, _LABEL_PIECES)
+        self.joined = Maxout(config, samples + labels, config.discriminator_joined, _JOINED_PIECES)
+        self.dropout = dropout(config)
+        self.spread, features = minibatch_spread(config, config.discriminator_joined)
+        self.score = maybe_spectral(nn.Linear(features, 1), config)
+        initialise(self, config.initialisation)
 
     def forward(self, samples: Tensor, class_weights_NK: Tensor | None = None) -> Verdict:
         """Score images; see :class:`Discriminator`."""
         image, label = self.from_image(samples.flatten(1)), self.from_label(required(class_weights_NK))
         sides = self.dropout(torch.cat([image, label], dim=1))
-        return Verdict(self.score(self.dropout(self.joined(sides))).squeeze(1))
+        return Verdict(self.score(self.spread(self.dropout(self.joined(sides)))).squeeze(1))

@@ -9,10 +9,11 @@ from training.errors import ConfigError
 from training.networks.interface import GeneratorSpec
 
 
-class ConditionalBatchNorm2d(nn.Module):
+class ConditionalBatchNorm(nn.Module):
     """Batch norm whose scale and shift are linear in a condition (de Vries et al. 2017).
 
-    With no condition they are one learned scale and shift, as in plain batch norm.
+    With no condition they are one learned scale and shift, as in plain batch norm. ``norm`` may be
+    replaced by another that has no weights of its own.
     """
 
     def __init__(self, channels: int, condition_dim: int | None) -> None:
@@ -47,15 +48,13 @@ class Modulation(nn.Module):
         return x_NCHW * scale_NC[None, :, None, None] + shift_NC[None, :, None, None]
 
     @torch.no_grad()
-    def absorb(self, norm: nn.BatchNorm2d) -> None:
-        """Take an evaluation-mode batch norm without weights of its own into scale and shift.
+    def absorb(self, mean_C: Tensor, variance_C: Tensor, eps: float) -> None:
+        """Take a norm by constant statistics, without weights of its own, into scale and shift.
 
         (x - mu) / sigma * s + t = x * (s / sigma) + (t - mu s / sigma), linear in the condition too.
         """
-        if norm.running_mean is None or norm.running_var is None:
-            raise ValueError("a batch norm without running statistics cannot be absorbed")
-        inverse = torch.rsqrt(norm.running_var.double() + norm.eps)
-        mean = norm.running_mean.double()
+        inverse = torch.rsqrt(variance_C.double() + eps)
+        mean = mean_C.double()
         scale = self.scale.double() * inverse
         self.shift.copy_(self.shift.double() - mean * scale)
         self.scale.copy_(scale)

@@ -8,12 +8,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils.parametrizations import spectral_norm
 
 from contract.manifest import ImageOutput
-from training.networks.conditioning import ConditionalBatchNorm2d
+from training.networks.conditioning import ConditionalBatchNorm
+from training.networks.discriminating import dropout, maybe_spectral, minibatch_spread
 from training.networks.geometry import channels_at, halvings, image_output
-from training.networks.initialisation import initialise, small_normal
+from training.networks.initialisation import initialise
 from training.networks.interface import Discriminator, Generator, GeneratorSpec, Verdict
 from training.part_config import DcganNetworks, StridedNetworks
 
@@ -34,7 +34,7 @@ class StridedGenerator(nn.Module):
         widths = widths or [config.generator_channels]
         self._grid = (widths[0], image.height >> levels, image.width >> levels)
         self.to_grid = nn.Linear(latent_dim, widths[0] * self._grid[1] * self._grid[2], bias=False)
-        self.norms = nn.ModuleList(ConditionalBatchNorm2d(width, None) for width in widths)
+        self.norms = nn.ModuleList(ConditionalBatchNorm(width, None) for width in widths)
         following = [*widths[1:], image.channels]
         self.convolutions = nn.ModuleList(
             nn.ConvTranspose2d(width, after, 4, stride=2, padding=1, bias=after is following[-1])
@@ -57,7 +57,7 @@ class DcganGenerator(Generator):
     def __init__(self, config: DcganNetworks, spec: GeneratorSpec) -> None:
         super().__init__()
         self.layers = StridedGenerator(config, spec.latent_dim, image_output(spec, "dcgan"))
-        initialise(self, small_normal)
+        initialise(self, config.initialisation)
 
     def forward(self, latent_ND: Tensor, class_weights_NK: Tensor | None = None) -> Tensor:
         """Draw images; see :class:`Generator`."""
@@ -68,7 +68,8 @@ class DcganGenerator(Generator):
 class StridedTrunk(nn.Module):
     """Halvings by strided convolutions with LeakyReLU 0.2, ending in flat features of the coarsest grid.
 
-    The first layer has no norm, as in the paper.
+    The first layer has no norm, as in the paper. ``features`` says how many there are, with the minibatch's
+    spread where the settings ask for it.
     """
 
     def __init__(self, config: StridedNetworks, image: ImageOutput) -> None:
@@ -86,8 +87,8 @@ class StridedTrunk(nn.Module):
                 layers += _norm(config, after, height, width)
             layers.append(nn.LeakyReLU(_SLOPE))
             before = after
-        self.layers = nn.Sequential(*layers, nn.Flatten())
-        self.features = before * height * width
+        spread, self.features = minibatch_spread(config, before * height * width)
+        self.layers = nn.Sequential(*layers, nn.Flatten(), dropout(config), spread)
 
     def forward(self, samples: Tensor) -> Tensor:
         """Return the features of images: ``[N, features]``."""
@@ -101,7 +102,7 @@ class DcganDiscriminator(Discriminator):
         super().__init__()
         self.trunk = StridedTrunk(config, image_output(spec, "dcgan"))
         self.score = maybe_spectral(nn.Linear(self.trunk.features, 1), config)
-        initialise(self, small_normal)
+        initialise(self, config.initialisation)
 
     def forward(self, samples: Tensor, class_weights_NK: Tensor | None = None) -> Verdict:
         """Score images; see :class:`Discriminator`."""
@@ -117,8 +118,3 @@ def _norm(config: StridedNetworks, channels: int, height: int, width: int) -> li
             return [nn.LayerNorm([channels, height, width])]
         case "none":
             return []
-
-
-def maybe_spectral(module: nn.Module, config: StridedNetworks) -> nn.Module:
-    """Return the layer, under spectral norm if the settings ask for it."""
-    return spectral_norm(module) if config.spectral_norm else module

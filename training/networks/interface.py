@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from contract.latents import Prior
 from contract.manifest import ImageOutput, VectorOutput
 
 
@@ -21,6 +22,7 @@ class GeneratorSpec:
     latent_dim: int
     classes: int | None
     output: ImageOutput | VectorOutput
+    prior: Prior = Prior.NORMAL
 
 
 class Generator(nn.Module, ABC):

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from contract.manifest import ImageOutput
+from training.networks.discriminating import dropout, maybe_spectral, minibatch_spread
+from training.networks.initialisation import initialise
 from training.networks.interface import Discriminator, Generator, GeneratorSpec, Verdict
 from training.part_config import Activation, MlpNetworks
 
@@ -53,6 +55,7 @@ class MlpGenerator(Generator):
         if self._is_image:
             layers.append(nn.Tanh() if config.generator_output == "tanh" else SigmoidLevels())
         self.layers = nn.Sequential(*layers)
+        initialise(self, config.initialisation)
 
     def forward(self, latent_ND: Tensor, class_weights_NK: Tensor | None = None) -> Tensor:
         """Draw samples; see :class:`Generator`."""
@@ -68,11 +71,15 @@ class MlpDiscriminator(Discriminator):
         widths = (prod(spec.output.shape), *config.discriminator_hidden)
         layers: list[nn.Module] = [nn.Flatten()]
         for width_in, width_out in pairwise(widths):
-            layers += [nn.Linear(width_in, width_out), _activation(config.discriminator_activation)]
-            if config.discriminator_dropout:
-                layers.append(nn.Dropout(config.discriminator_dropout))
-        layers.append(nn.Linear(widths[-1], 1))
+            layers += [
+                maybe_spectral(nn.Linear(width_in, width_out), config),
+                _activation(config.discriminator_activation),
+                dropout(config),
+            ]
+        spread, features = minibatch_spread(config, widths[-1])
+        layers += [spread, maybe_spectral(nn.Linear(features, 1), config)]
         self.layers = nn.Sequential(*layers)
+        initialise(self, config.initialisation)
 
     def forward(self, samples: Tensor, class_weights_NK: Tensor | None = None) -> Verdict:
         """Score samples; see :class:`Discriminator`."""

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from training.networks.conditioning import ClassEmbedding, required
+from training.networks.discriminating import dropout, minibatch_spread
 from training.networks.geometry import channels_at, halvings, image_output
 from training.networks.interface import Discriminator, Generator, GeneratorSpec, Verdict
 from training.part_config import R3ganNetworks
@@ -117,7 +118,9 @@ class R3ganDiscriminator(Discriminator):
         coarsest = channels_at(base, levels)
         cells = (image.height >> levels) * (image.width >> levels)
         features = 1 if spec.classes is None else config.embedding_dim
-        self.to_features = _scaled(nn.Linear(coarsest * cells, features))
+        self.dropout = dropout(config)
+        self.spread, inputs = minibatch_spread(config, coarsest * cells)
+        self.to_features = _scaled(nn.Linear(inputs, features))
         self.embedding = None if spec.classes is None else ClassEmbedding(spec.classes, features)
 
     def forward(self, samples: Tensor, class_weights_NK: Tensor | None = None) -> Verdict:
@@ -127,7 +130,7 @@ class R3ganDiscriminator(Discriminator):
             h = stage(
                 widen(functional.interpolate(h, scale_factor=0.5, mode="bilinear", align_corners=False))
             )
-        features = self.to_features(h.flatten(1))
+        features = self.to_features(self.spread(self.dropout(h.flatten(1))))
         if self.embedding is None:
             return Verdict(features.squeeze(1))
         label = self.embedding(required(class_weights_NK))

@@ -16,14 +16,14 @@ from torch.nn.utils.parametrizations import spectral_norm
 from contract.manifest import ImageOutput
 from training.errors import ConfigError
 from training.networks.attention import SelfAttention
-from training.networks.conditioning import ClassEmbedding, ConditionalBatchNorm2d, required
+from training.networks.conditioning import ClassEmbedding, ConditionalBatchNorm, required
+from training.networks.discriminating import dropout, maybe_spectral, minibatch_spread
 from training.networks.geometry import channels_at, halvings, image_output
-from training.networks.initialisation import glorot, initialise, orthogonal
+from training.networks.initialisation import initialise
 from training.networks.interface import Discriminator, Generator, GeneratorSpec, Verdict
 from training.part_config import ResnetNetworks
 
 Wrapping = Callable[[nn.Module], nn.Module]
-_RULES = {"glorot": glorot, "orthogonal": orthogonal}
 
 
 def _as_it_is(module: nn.Module) -> nn.Module:
@@ -57,9 +57,9 @@ class GeneratorBlock(nn.Module):
         self, channels_in: int, channels_out: int, condition_dim: int | None, wrap: Wrapping
     ) -> None:
         super().__init__()
-        self.norm_1 = ConditionalBatchNorm2d(channels_in, condition_dim)
+        self.norm_1 = ConditionalBatchNorm(channels_in, condition_dim)
         self.conv_1 = wrap(nn.Conv2d(channels_in, channels_out, 3, padding=1))
-        self.norm_2 = ConditionalBatchNorm2d(channels_out, condition_dim)
+        self.norm_2 = ConditionalBatchNorm(channels_out, condition_dim)
         self.conv_2 = wrap(nn.Conv2d(channels_out, channels_out, 3, padding=1))
         self.shortcut = wrap(nn.Conv2d(channels_in, channels_out, 1))
 
@@ -96,12 +96,12 @@ class ResnetGenerator(Generator):
             )
             for level in range(levels, 0, -1)
         )
-        self.norm = ConditionalBatchNorm2d(base, None)
+        self.norm = ConditionalBatchNorm(base, None)
         self.to_image = wrap(nn.Conv2d(base, image.channels, 3, padding=1))
         level = attended_level(config, image)
         self._attended = None if level is None else levels - level
         self.attention = None if level is None else SelfAttention(channels_at(base, level))
-        initialise(self, _RULES[config.initialisation])
+        initialise(self, config.initialisation)
 
     def forward(self, latent_ND: Tensor, class_weights_NK: Tensor | None = None) -> Tensor:
         """Draw images; see :class:`Generator`."""
@@ -122,13 +122,15 @@ class DiscriminatorBlock(nn.Module):
     The first block of a network takes pixels and leaves the first ReLU out.
     """
 
-    def __init__(self, channels_in: int, channels_out: int, *, first: bool, halve: bool) -> None:
+    def __init__(
+        self, config: ResnetNetworks, channels_in: int, channels_out: int, *, first: bool, halve: bool
+    ) -> None:
         super().__init__()
         self._first = first
         self._halve = halve
-        self.conv_1 = spectral_norm(nn.Conv2d(channels_in, channels_out, 3, padding=1))
-        self.conv_2 = spectral_norm(nn.Conv2d(channels_out, channels_out, 3, padding=1))
-        self.shortcut = spectral_norm(nn.Conv2d(channels_in, channels_out, 1))
+        self.conv_1 = maybe_spectral(nn.Conv2d(channels_in, channels_out, 3, padding=1), config)
+        self.conv_2 = maybe_spectral(nn.Conv2d(channels_out, channels_out, 3, padding=1), config)
+        self.shortcut = maybe_spectral(nn.Conv2d(channels_in, channels_out, 1), config)
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
         """Return ``[N, channels_out, H/2, W/2]``, or H and W unchanged where nothing is halved."""
@@ -155,16 +157,20 @@ class ResnetDiscriminator(Discriminator):
         base = config.discriminator_channels
         widths = [image.channels, *(channels_at(base, level) for level in range(levels + 1))]
         self.blocks = nn.ModuleList(
-            DiscriminatorBlock(width_in, width_out, first=level == 0, halve=level < levels)
+            DiscriminatorBlock(config, width_in, width_out, first=level == 0, halve=level < levels)
             for level, (width_in, width_out) in enumerate(pairwise(widths))
         )
         self._attended = attended_level(config, image)
         self.attention = None if self._attended is None else SelfAttention(widths[self._attended])
-        self.score = spectral_norm(nn.Linear(widths[-1], 1))
+        spread, features = minibatch_spread(config, widths[-1])
+        self.to_features = nn.Sequential(dropout(config), spread)
+        self.score = maybe_spectral(nn.Linear(features, 1), config)
         self.projection = (
-            None if spec.classes is None else spectral_norm(nn.Linear(spec.classes, widths[-1], bias=False))
+            None
+            if spec.classes is None
+            else maybe_spectral(nn.Linear(spec.classes, features, bias=False), config)
         )
-        initialise(self, _RULES[config.initialisation])
+        initialise(self, config.initialisation)
 
     def forward(self, samples: Tensor, class_weights_NK: Tensor | None = None) -> Verdict:
         """Score images; see :class:`Discriminator`."""
@@ -173,7 +179,7 @@ class ResnetDiscriminator(Discriminator):
             if self.attention is not None and number == self._attended:
                 h = self.attention(h)
             h = block(h)
-        features = functional.relu(h).sum(dim=(2, 3))
+        features = self.to_features(functional.relu(h).sum(dim=(2, 3)))
         score = self.score(features).squeeze(1)
         if self.projection is None:
             return Verdict(score)
