@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from training.errors import TrainingError
+from training.interrupts import at_once
 from training.recipes import listing
 
 _CACHE = Path(".cache/forger")
@@ -69,6 +71,7 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="another setting, as batch_size=32"
     )
+    parser.add_argument("--log-every", type=float, metavar="KIMG", help="report the figures this often")
     parser.add_argument("--sample-every", type=float, metavar="KIMG", help="draw a grid this often")
     parser.add_argument("--checkpoint-every", type=float, metavar="KIMG", help="save this often")
     parser.add_argument(
@@ -182,7 +185,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command == "recipes":
         print(listing())
         return 0
-    from training import commands  # noqa: PLC0415 - torch takes seconds; help need not wait for it
+    with at_once():
+        from training import commands  # noqa: PLC0415 - torch takes seconds; help need not wait for it
 
     command = {"train": commands.train, "evaluate": commands.evaluate, "export": commands.export}
     try:
@@ -191,6 +195,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is said and done; more of it would only add noise
         print("interrupted", file=sys.stderr)
         return _INTERRUPTED
     return 0

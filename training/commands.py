@@ -35,6 +35,7 @@ from training.export.graph import onnx_runner
 from training.provenance import begun_with
 from training.recipes import recipe_named
 from training.run import RunDirectory
+from training.session import hold_session
 from training.trainer import Trainer
 
 
@@ -84,7 +85,11 @@ def _new_run(options: argparse.Namespace) -> tuple[RunConfig, Dataset]:
     recipe = override(recipe_named(options.recipe), settings)
     folder = _folder_options(options)
     dataset = load_dataset(options.data, options.cache, folder)
-    every = {"sample_every_kimg": options.sample_every, "checkpoint_every_kimg": options.checkpoint_every}
+    every = {
+        "log_every_kimg": options.log_every,
+        "sample_every_kimg": options.sample_every,
+        "checkpoint_every_kimg": options.checkpoint_every,
+    }
     try:
         config = RunConfig(
             recipe=recipe,
@@ -93,6 +98,7 @@ def _new_run(options: argparse.Namespace) -> tuple[RunConfig, Dataset]:
             dataset_digest=dataset.digest,
             seed=options.seed,
             provenance=begun_with(),
+            threads=torch.get_num_threads(),
             **{key: value for key, value in every.items() if value is not None},
         )
     except ValidationError as error:
@@ -120,10 +126,19 @@ def _known_trainer(path: Path, options: argparse.Namespace) -> tuple[Trainer, Da
 def _refuse_new_settings(options: argparse.Namespace) -> None:
     """Raise ``ConfigError`` for options that a resumed run, whose settings are known, would ignore."""
     data = ("data", "dry_run", "size", "channels", "skip_bad", "image_column", "label_column")
-    for name in (*data, "out", "kimg", "set", "sample_every", "checkpoint_every"):
+    for name in (*data, "out", "kimg", "set", "log_every", "sample_every", "checkpoint_every"):
         if getattr(options, name):
             option = "--" + name.replace("_", "-")
             raise ConfigError(f"{option} cannot be given with --resume: a run goes on with its own settings")
+
+
+def _new_trainer(options: argparse.Namespace) -> tuple[Trainer, Dataset]:
+    """Return the trainer of a run that has no directory yet, and its data."""
+    device = _device(options)
+    config, dataset = _new_run(options)
+    name = Path(dataset.name).name or "data"
+    run = RunDirectory(options.out or Path("runs") / f"{name}-{config.recipe.name}-{config.seed}")
+    return Trainer(config, dataset, run, device), dataset
 
 
 def train(options: argparse.Namespace) -> None:
@@ -135,29 +150,11 @@ def train(options: argparse.Namespace) -> None:
     if options.resume is not None:
         _refuse_new_settings(options)
         trainer, dataset = _known_trainer(options.resume, options)
-        trainer.resume()
-        print(f"going on with {options.resume} after {trainer.state.images_seen:,} images")
     else:
-        device = _device(options)
-        config, dataset = _new_run(options)
-        name = Path(dataset.name).name or "data"
-        run = RunDirectory(options.out or Path("runs") / f"{name}-{config.recipe.name}-{config.seed}")
-        trainer = Trainer(config, dataset, run, device)
-        run.create(config)
-        print(config.model_dump_json(indent=2))
+        trainer, dataset = _new_trainer(options)
+    wish = f" --export {request.name}" if request else ""
+    hold_session(trainer, dataset, options.threads, wish, is_new=options.resume is None)
     path = trainer.run.path
-    shape = "x".join(str(edge) for edge in dataset.output.shape)
-    print(
-        f"{dataset.name}: {len(dataset.samples):,} samples of {shape}, classes: {dataset.classes or 'none'}"
-    )
-    print(dataset.description)
-    try:
-        trainer.train()
-    except KeyboardInterrupt:
-        wish = f" --export {request.name}" if request else ""
-        print(f"\nsaved; go on with: python -m training train --resume {path}{wish}")
-        raise
-    print(f"done in {trainer.state.wall_time_s:,.0f} s: {path}")
     if request is None:
         print(f"next: python -m training evaluate {path}")
         print(f"      python -m training export {path} --name NAME")

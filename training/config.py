@@ -194,6 +194,8 @@ class RunConfig(Frozen):
     dataset_digest: str
     seed: int = Field(default=0, ge=0, le=2**53 - 1)
     provenance: Provenance | None = None
+    threads: int | None = Field(default=None, ge=1)
+    """CPU threads that it was begun with: another number adds sums up in another order."""
     log_every_kimg: float = Field(default=1.0, gt=0)
     sample_every_kimg: float = Field(default=20.0, gt=0)
     checkpoint_every_kimg: float = Field(default=20.0, gt=0)

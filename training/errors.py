@@ -19,5 +19,9 @@ class RunError(TrainingError):
     """A run directory is missing, taken, or does not hold what is asked of it."""
 
 
+class NotWritten(TrainingError):
+    """A file could not be written: the disk is full, or fails."""
+
+
 class ExportError(TrainingError):
     """The exported graph is not what was trained; nothing was written to the models."""

@@ -2,44 +2,35 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
-from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
+from training.animation import animate
+from training.board import Board
 from training.grids import draw_overview
+from training.journal import Journal
 from training.run import RunDirectory
 from training.sampling import Sampler
-
-
-def _drop_later_lines(path: Path, images_seen: int) -> None:
-    """Cut the metrics back to what the resumed checkpoint knew of."""
-    if not path.is_file():
-        return
-    kept = []
-    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
-        try:
-            if json.loads(line)["images_seen"] <= images_seen and line.endswith("\n"):
-                kept.append(line)
-        except (ValueError, KeyError):
-            continue  # the torn last line of a killed run
-    temporary = path.with_suffix(".partial")
-    temporary.write_text("".join(kept), encoding="utf-8")
-    temporary.replace(path)
+from training.storage import whole_file
 
 
 class Monitor:
-    """Everything a run shows, opened and closed together; a context manager."""
+    """Everything a run shows, opened and closed together; a context manager.
+
+    What was shown later than ``images_seen`` is taken back: a run that goes on from there shows it again.
+    """
 
     def __init__(self, run: RunDirectory, total_images: int, images_seen: int) -> None:
-        _drop_later_lines(run.metrics_file, images_seen)
         self._run = run
-        self._metrics = run.metrics_file.open("a", encoding="utf-8")
-        self._board = SummaryWriter(str(run.tensorboard), purge_step=images_seen + 1)
+        for grid in run.grids():
+            if int(grid.stem) > images_seen:
+                grid.unlink()
+        self._metrics = Journal(run.metrics_file, images_seen)
+        self._board = Board(run.tensorboard, images_seen)
         self._bar = tqdm(
             total=total_images,
             initial=images_seen,
@@ -64,18 +55,23 @@ class Monitor:
 
     def report(self, images_seen: int, means: dict[str, float], **facts: float) -> None:
         """Write the means of what was measured since the last report everywhere."""
-        line: dict[str, Any] = {"images_seen": images_seen, **means, **facts}
-        self._metrics.write(json.dumps(line, allow_nan=False) + "\n")
-        self._metrics.flush()
-        for name, value in means.items():
-            self._board.add_scalar(name, value, images_seen)
+        self._metrics.write(images_seen, **means, **facts)
+        self._board.scalars(images_seen, means)
         self._bar.set_postfix({name: f"{value:.3g}" for name, value in means.items()}, refresh=False)
 
     def sample(self, images_seen: int, sampler: Sampler) -> Path:
         """Draw the fixed latent batch and keep the picture."""
         picture = draw_overview(sampler)
-        path = self._run.samples / f"{images_seen:012d}.png"
-        picture.save(path)
-        pixels = np.asarray(picture)
-        self._board.add_image("samples", pixels, images_seen, dataformats="HW" if pixels.ndim == 2 else "HWC")
+        path = self._run.grid_file(images_seen)
+        with whole_file(path) as stream:
+            picture.save(stream, format="PNG")
+        self._board.picture(images_seen, "samples", np.asarray(picture))
         return path
+
+    def sync(self) -> None:
+        """Have the metrics outlive a power cut, as the checkpoint that follows will."""
+        self._metrics.sync()
+
+    def animate(self) -> None:
+        """Make the animation of the grids there are."""
+        animate(self._run.grids(), self._run.animation_file)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +11,8 @@ from pydantic import ValidationError
 
 from training.config import RunConfig
 from training.errors import RunError
+from training.locks import Held, locked
+from training.storage import sweep, write_whole
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,11 @@ class RunDirectory:
         return self.path / "samples"
 
     @property
+    def animation_file(self) -> Path:
+        """The grids as one moving picture, WebP."""
+        return self.path / "samples.webp"
+
+    @property
     def checkpoints(self) -> Path:
         """The newest whole states of the training."""
         return self.path / "checkpoints"
@@ -47,13 +56,43 @@ class RunDirectory:
         """The evaluation, JSON."""
         return self.path / "report.json"
 
+    def grid_file(self, images_seen: int) -> Path:
+        """Return where the grid drawn at that many images lies."""
+        return self.samples / f"{images_seen:012d}.png"
+
+    def grids(self) -> list[Path]:
+        """Return the grids there are, oldest first."""
+        return sorted(self.samples.glob("[0-9]*.png"))
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes from training here, and remove what a killed one left half-written.
+
+        Raises ``RunError`` naming the process that trains in it already.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            with locked(self.path / ".lock"):
+                self._sweep()
+                yield
+        except Held as holder:
+            raise RunError(
+                f"{self.path} is being trained by {holder}: wait for its end, or interrupt it"
+            ) from holder
+
+    def _sweep(self) -> None:
+        for file in (self.config_file, self.metrics_file, self.animation_file):
+            sweep(self.path, file.name)  # not the reports: an evaluation may be writing one
+        for folder in (self.samples, self.checkpoints):
+            sweep(folder)
+
     def create(self, config: RunConfig) -> None:
         """Make the directory for a new run; raises ``RunError`` if a run is there already."""
         if self.config_file.exists():
             raise RunError(f"{self.path} holds a run already: pass --resume to go on, or another --out")
         for folder in (self.path, self.tensorboard, self.samples, self.checkpoints):
             folder.mkdir(parents=True, exist_ok=True)
-        self.config_file.write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        write_whole(self.config_file, (config.model_dump_json(indent=2) + "\n").encode())
 
     def read_config(self) -> RunConfig:
         """Return the run's configuration; raises ``RunError`` if there is none that can be read."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from functools import cached_property
+from typing import Any
 
 import torch
 
 from training.batches import Batches
-from training.checkpoint import load_checkpoint, newest_checkpoint, save_checkpoint
+from training.checkpoint import checkpoints, load_newest, save_checkpoint, set_later_aside
 from training.config import RunConfig
 from training.data import Dataset
 from training.ema import ema_beta, update_average
@@ -71,12 +72,24 @@ class Trainer:
         return Sampler(torch_runner(self.state.averaged), self.spec, self.recipe.latent.prior)
 
     def resume(self) -> None:
-        """Go back to the run's newest checkpoint, to train on."""
-        self.state.load(load_checkpoint(newest_checkpoint(self.run.checkpoints)))
+        """Go back to the run's newest sound checkpoint, to train on.
 
-    def recall(self) -> None:
-        """Take the newest checkpoint's averaged generator, to draw from; any device will do."""
-        self.state.load_averaged(load_checkpoint(newest_checkpoint(self.run.checkpoints)))
+        A run that was stopped before its first one begins anew, which is the same.
+        """
+        folder = self.run.checkpoints
+        if checkpoints(folder):
+            path, saved = load_newest(folder)
+            self.state.load(saved)
+            set_later_aside(folder, path)
+
+    def recall(self) -> dict[str, Any]:
+        """Take the averaged generator of the newest sound checkpoint, to draw from; any device will do.
+
+        Returns all that the checkpoint holds.
+        """
+        _, saved = load_newest(self.run.checkpoints)
+        self.state.load_averaged(saved)
+        return saved
 
     def train(self) -> None:
         """Play until the recipe's images are seen.
@@ -84,21 +97,28 @@ class Trainer:
         An interrupt is granted between two steps: it saves and raises ``KeyboardInterrupt``.
         """
         state = self.state
-        if state.steps == 0:
-            self.checkpoint()  # so that a run that is killed early can go on too
         with (
             Interrupts() as interrupts,
             Monitor(self.run, self.total_images, state.images_seen) as monitor,
         ):
+            if state.steps == 0:
+                self.checkpoint()
             while state.images_seen < self.total_images:
                 self._step(monitor)
                 if interrupts.wanted:
-                    self.checkpoint()
+                    self._save(monitor)
+                    monitor.animate()
                     raise KeyboardInterrupt
             if state.figures:
                 self._report(monitor)
-            self.checkpoint()
+            self._save(monitor)
             monitor.sample(state.images_seen, self.sampler)
+            monitor.animate()
+
+    def _save(self, monitor: Monitor) -> None:
+        """Save the whole state, after the figures that it takes for written."""
+        monitor.sync()
+        self.checkpoint()
 
     def checkpoint(self) -> None:
         """Save the whole state; raises ``Diverged`` rather than replace a good state by a broken one."""
@@ -143,7 +163,7 @@ class Trainer:
         if due(config.sample_every_kimg):
             monitor.sample(now, self.sampler)
         if due(config.checkpoint_every_kimg):
-            self.checkpoint()
+            self._save(monitor)
 
     def _report(self, monitor: Monitor) -> None:
         state = self.state

@@ -6,6 +6,7 @@ Shapes: N rows, K classes, F features, C H W an image.
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,9 +20,13 @@ from torch.nn import functional
 
 from training.augment import translate
 from training.batches import BatchOrder
-from training.checkpoint import load_checkpoint
+from training.checkpoint import Damaged, load_checkpoint, write_sealed
 from training.data.dataset import Dataset, Part
 from training.evaluation.selection import noise_like
+from training.locks import locked_when_free
+from training.storage import sweep
+
+logger = logging.getLogger("training.evaluation")
 
 FEATURES = 128
 _EPOCHS = 30
@@ -174,14 +179,27 @@ def _kept(what: str, dataset: Dataset, cache_dir: Path, part: Callable[[], Part]
     if dataset.classes is None:
         raise ValueError("a data set without classes has no classifier")
     path = cache_dir / f"{what}-{REVISION}-{dataset.digest.removeprefix('sha256:')[:16]}.pt"
-    if path.is_file():
-        height, width, channels = dataset.samples.shape[1:]
-        model = SmallClassifier(channels, height, width, dataset.classes)
-        model.load_state_dict(load_checkpoint(path))
-        return model.eval()
-    model = train_classifier(part(), dataset.classes)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".partial")
-    torch.save(model.state_dict(), temporary)
-    temporary.replace(path)
+    height, width, channels = dataset.samples.shape[1:]
+    model = SmallClassifier(channels, height, width, dataset.classes)
+    if _read_kept(path, model):
+        return model
+    cache_dir.mkdir(parents=True, exist_ok=True)
+    with locked_when_free(cache_dir / f".{path.name}.lock", f"training the classifier {path}"):
+        if not _read_kept(path, model):
+            sweep(cache_dir, path.name)
+            model = train_classifier(part(), dataset.classes)
+            write_sealed(path, model.state_dict())
     return model
+
+
+def _read_kept(path: Path, model: SmallClassifier) -> bool:
+    """Take over the weights that are kept; returns whether there are any that can be read."""
+    try:
+        model.load_state_dict(load_checkpoint(path))
+    except FileNotFoundError:
+        return False
+    except (Damaged, RuntimeError) as error:  # RuntimeError: weights of another shape
+        logger.warning("%s; training the classifier anew", error)
+        return False
+    model.eval()
+    return True

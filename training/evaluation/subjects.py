@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from training.checkpoint import load_checkpoint, newest_checkpoint
 from training.errors import ConfigError, RunError
 from training.evaluation.curves import read_metrics
 from training.evaluation.exported import Exported
@@ -30,11 +29,11 @@ class Subject:
 
 
 def run_subject(trainer: Trainer, weights: Weights = "averaged") -> Subject:
-    """Return a run's newest generator; raises ``RunError`` if there is none that fits the run."""
-    trainer.recall()
+    """Return a run's newest generator; raises ``RunError`` if there is none that fits."""
+    saved = trainer.recall()
     sampler = trainer.sampler
     if weights == "raw":
-        sampler = Sampler(_raw_runner(trainer), trainer.spec, trainer.recipe.latent.prior)
+        sampler = Sampler(_raw_runner(trainer, saved), trainer.spec, trainer.recipe.latent.prior)
     config, state = trainer.config, trainer.state
     facts = {
         "run": trainer.run.path.name,
@@ -51,8 +50,7 @@ def _effort(images: int, steps: int, wall_time_s: float) -> str:
     return f"{images:,} images, {steps:,} steps, {wall_time_s / 60:,.1f} minutes"
 
 
-def _raw_runner(trainer: Trainer) -> Runner:
-    saved = load_checkpoint(newest_checkpoint(trainer.run.checkpoints))
+def _raw_runner(trainer: Trainer, saved: dict[str, Any]) -> Runner:
     try:
         trainer.state.generator.load_state_dict(saved["generator"])
     except (RuntimeError, KeyError) as error:
