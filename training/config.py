@@ -87,7 +87,7 @@ class Recipe(Frozen):
         """Yield what would make no sense of labels and classes, and why."""
         family = self.networks.family
         yield (
-            self.conditional and family in ("mlp", "dcgan"),
+            self.conditional and family == "mlp",
             f"{family} networks make no use of labels: conditional must be false",
         )
         yield (

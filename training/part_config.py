@@ -79,9 +79,10 @@ class StridedNetworks(NetworkSettings):
 
 
 class DcganNetworks(StridedNetworks):
-    """The networks of Radford et al. 2015, without labels."""
+    """The networks of Radford et al. 2015; a label, if any, steers G's norms and joins D's score."""
 
     family: Literal["dcgan"] = "dcgan"
+    embedding_dim: int = Field(default=64, ge=1, le=1024)
 
 
 class AcganNetworks(StridedNetworks):

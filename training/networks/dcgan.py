@@ -5,13 +5,15 @@ Shapes: N rows, D latent dimensions, C H W an image.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from contract.manifest import ImageOutput
-from training.networks.conditioning import ConditionalBatchNorm
-from training.networks.discriminating import dropout, maybe_spectral, minibatch_spread
+from training.networks.conditioning import ClassEmbedding, ConditionalBatchNorm, required
+from training.networks.discriminating import ProjectionScore, dropout, maybe_spectral, minibatch_spread
 from training.networks.geometry import channels_at, halvings, image_output
 from training.networks.initialisation import initialise
 from training.networks.interface import Discriminator, Generator, GeneratorSpec, Verdict
@@ -23,46 +25,57 @@ _SLOPE = 0.2
 class StridedGenerator(nn.Module):
     """A linear map to the coarsest grid, then doublings: norm, ReLU, transposed convolution; tanh at the end.
 
-    As in the paper, every layer but the last has batch norm. Images whose edges cannot be halved end in a
-    plain convolution.
+    As in the paper, every layer but the last has batch norm; a condition steers it where there is one.
+    Images whose edges cannot be halved end in a plain convolution.
     """
 
-    def __init__(self, config: StridedNetworks, latent_dim: int, image: ImageOutput) -> None:
+    def __init__(
+        self, config: StridedNetworks, latent_dim: int, image: ImageOutput, condition_dim: int | None = None
+    ) -> None:
         super().__init__()
         levels = halvings(image.height, image.width)
         widths = [channels_at(config.generator_channels, level) for level in range(levels, 0, -1)]
         widths = widths or [config.generator_channels]
         self._grid = (widths[0], image.height >> levels, image.width >> levels)
         self.to_grid = nn.Linear(latent_dim, widths[0] * self._grid[1] * self._grid[2], bias=False)
-        self.norms = nn.ModuleList(ConditionalBatchNorm(width, None) for width in widths)
-        following = [*widths[1:], image.channels]
+        self.norms = nn.ModuleList(ConditionalBatchNorm(width, condition_dim) for width in widths)
         self.convolutions = nn.ModuleList(
-            nn.ConvTranspose2d(width, after, 4, stride=2, padding=1, bias=after is following[-1])
-            if levels
-            else nn.Conv2d(width, after, 3, padding=1)
-            for width, after in zip(widths, following, strict=True)
+            nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, bias=False)
+            for before, after in pairwise(widths)
         )
+        last = (
+            nn.ConvTranspose2d(widths[-1], image.channels, 4, stride=2, padding=1)
+            if levels
+            else nn.Conv2d(widths[-1], image.channels, 3, padding=1)
+        )
+        self.convolutions.append(last)
 
-    def forward(self, latent_ND: Tensor) -> Tensor:
+    def forward(self, latent_ND: Tensor, condition_NE: Tensor | None = None) -> Tensor:
         """Return images ``[N, C, H, W]`` in [-1, 1]."""
         h = self.to_grid(latent_ND).reshape(-1, *self._grid)
         for norm, convolution in zip(self.norms, self.convolutions, strict=True):
-            h = convolution(functional.relu(norm(h, None)))
+            h = convolution(functional.relu(norm(h, condition_NE)))
         return torch.tanh(h)
 
 
 class DcganGenerator(Generator):
-    """Transposed convolutions of the latent alone."""
+    """Transposed convolutions of the latent; the class, if any, steers their norms."""
 
     def __init__(self, config: DcganNetworks, spec: GeneratorSpec) -> None:
         super().__init__()
-        self.layers = StridedGenerator(config, spec.latent_dim, image_output(spec, "dcgan"))
+        image, condition_dim = image_output(spec, "dcgan"), None
+        self.embedding: ClassEmbedding | None = None
+        if spec.classes is not None:
+            condition_dim = config.embedding_dim
+            self.embedding = ClassEmbedding(spec.classes, condition_dim)
+        self.layers = StridedGenerator(config, spec.latent_dim, image, condition_dim)
         initialise(self, config.initialisation)
 
     def forward(self, latent_ND: Tensor, class_weights_NK: Tensor | None = None) -> Tensor:
         """Draw images; see :class:`Generator`."""
-        del class_weights_NK
-        return self.layers(latent_ND)
+        if self.embedding is None:
+            return self.layers(latent_ND)
+        return self.layers(latent_ND, self.embedding(required(class_weights_NK)))
 
 
 class StridedTrunk(nn.Module):
@@ -96,18 +109,17 @@ class StridedTrunk(nn.Module):
 
 
 class DcganDiscriminator(Discriminator):
-    """Strided halvings, then one linear score."""
+    """Strided halvings, then one linear score, the class projected."""
 
     def __init__(self, config: DcganNetworks, spec: GeneratorSpec) -> None:
         super().__init__()
         self.trunk = StridedTrunk(config, image_output(spec, "dcgan"))
-        self.score = maybe_spectral(nn.Linear(self.trunk.features, 1), config)
+        self.score = ProjectionScore(config, self.trunk.features, spec.classes)
         initialise(self, config.initialisation)
 
     def forward(self, samples: Tensor, class_weights_NK: Tensor | None = None) -> Verdict:
         """Score images; see :class:`Discriminator`."""
-        del class_weights_NK
-        return Verdict(self.score(self.trunk(samples)).squeeze(1))
+        return Verdict(self.score(self.trunk(samples), class_weights_NK))
 
 
 def _norm(config: StridedNetworks, channels: int, height: int, width: int) -> list[nn.Module]:

@@ -17,7 +17,7 @@ from contract.manifest import ImageOutput
 from training.errors import ConfigError
 from training.networks.attention import SelfAttention
 from training.networks.conditioning import ClassEmbedding, ConditionalBatchNorm, required
-from training.networks.discriminating import dropout, maybe_spectral, minibatch_spread
+from training.networks.discriminating import ProjectionScore, dropout, maybe_spectral, minibatch_spread
 from training.networks.geometry import channels_at, halvings, image_output
 from training.networks.initialisation import initialise
 from training.networks.interface import Discriminator, Generator, GeneratorSpec, Verdict
@@ -144,11 +144,7 @@ class DiscriminatorBlock(nn.Module):
 
 
 class ResnetDiscriminator(Discriminator):
-    """Halving blocks, one block on the coarsest grid, a sum over it, a linear score.
-
-    With classes the score gains <embedding(y), features>: the projection discriminator of Miyato
-    and Koyama 2018.
-    """
+    """Halving blocks, one block on the coarsest grid, a sum over it, a linear score, the class projected."""
 
     def __init__(self, config: ResnetNetworks, spec: GeneratorSpec) -> None:
         super().__init__()
@@ -164,12 +160,7 @@ class ResnetDiscriminator(Discriminator):
         self.attention = None if self._attended is None else SelfAttention(widths[self._attended])
         spread, features = minibatch_spread(config, widths[-1])
         self.to_features = nn.Sequential(dropout(config), spread)
-        self.score = maybe_spectral(nn.Linear(features, 1), config)
-        self.projection = (
-            None
-            if spec.classes is None
-            else maybe_spectral(nn.Linear(spec.classes, features, bias=False), config)
-        )
+        self.score = ProjectionScore(config, features, spec.classes)
         initialise(self, config.initialisation)
 
     def forward(self, samples: Tensor, class_weights_NK: Tensor | None = None) -> Verdict:
@@ -180,7 +171,4 @@ class ResnetDiscriminator(Discriminator):
                 h = self.attention(h)
             h = block(h)
         features = self.to_features(functional.relu(h).sum(dim=(2, 3)))
-        score = self.score(features).squeeze(1)
-        if self.projection is None:
-            return Verdict(score)
-        return Verdict(score + (self.projection(required(class_weights_NK)) * features).sum(dim=1))
+        return Verdict(self.score(features, class_weights_NK))

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 from training.config import Recipe
-from training.part_config import Adam, Augmentation, Averaging, Latent, ResnetNetworks
+from training.part_config import Adam, Augmentation, Averaging, DcganNetworks, Latent
 
 
 def default() -> Recipe:
     """Return what we recommend for any folder of images, with labels or without.
 
-    Hinge loss with spectral norm in D (Miyato et al. 2018), class-conditional batch norm in G and a
-    projection discriminator (Miyato and Koyama 2018), weights averaged (Yazici et al. 2019),
-    differentiable augmentation (Zhao et al. 2020) by translation alone, which harms neither digits
-    nor text.
+    Hinge loss with spectral norm and no other norm in D (Miyato et al. 2018), class-conditional batch norm in
+    G and a projection discriminator (Miyato and Koyama 2018), weights averaged (Yazici et al. 2019),
+    differentiable augmentation (Zhao et al. 2020) by translation alone, which harms neither digits nor text.
+
+    All that on DCGAN's strided networks (Radford et al. 2015), small batches and a high rate: per second of
+    computing they learn many times faster than residual networks do, and spectral norm keeps them steady.
     """
     return Recipe(
         name="default",
-        summary="class-conditional residual GAN: hinge, spectral norm, projection, EMA, augmentation",
+        summary="strided convolutions, hinge, spectral norm, projection, EMA, augmentation; classes or none",
         latent=Latent(dim=64),
-        networks=ResnetNetworks(),
+        networks=DcganNetworks(discriminator_norm="none", spectral_norm=True, initialisation="glorot"),
         conditional=True,
         loss="hinge",
-        generator_optimiser=Adam(learning_rate=2e-4),
-        discriminator_optimiser=Adam(learning_rate=2e-4),
-        batch_size=64,
+        generator_optimiser=Adam(learning_rate=1e-3),
+        discriminator_optimiser=Adam(learning_rate=1e-3),
+        batch_size=32,
         total_kimg=450,
         learning_rate_decay=0.25,
         augmentation=Augmentation(translation=0.125),
