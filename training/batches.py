@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from contract.philox import Stream, random_words
 from training.data.dataset import Part
+from training.shards import Draws, Shard
 
 
 class BatchOrder:
@@ -57,18 +58,21 @@ class Batches:
         if classes is not None and part.labels is not None:
             self._labels = torch.from_numpy(np.array(part.labels)).to(device)
 
-    def at(self, position: int, size: int) -> tuple[Tensor, Tensor | None]:
-        """Return the batch that starts at ``position``: samples, and class weights ``[N, K]`` or None."""
-        rows = torch.from_numpy(self._order.rows(position, size)).to(self._samples.device)
+    def at(self, position: int, shard: Shard) -> tuple[Tensor, Tensor | None]:
+        """Return a shard of the batch that starts at ``position``: samples, and class weights or None.
+
+        Samples ``[N, ...]`` and class weights ``[N, K]``, N the shard's rows.
+        """
+        start = position + shard.number * shard.rows
+        rows = torch.from_numpy(self._order.rows(start, shard.rows)).to(self._samples.device)
         samples = self._samples[rows]
         if self._is_image:
             samples = samples.float().sub_(127.5).div_(127.5)
         return samples, self._weights(rows)
 
-    def random_class_weights(self, size: int, generator: torch.Generator) -> Tensor | None:
+    def random_class_weights(self, size: int, draws: Draws) -> Tensor | None:
         """Draw labels as often as the data has them: class weights ``[size, K]``, or None."""
-        rows = torch.randint(0, len(self._samples), (size,), generator=generator, device=self._samples.device)
-        return self._weights(rows)
+        return self._weights(draws.integers(len(self._samples), size))
 
     def _weights(self, rows: Tensor) -> Tensor | None:
         if self._labels is None or self._classes is None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +18,7 @@ from contract.layout import MANIFEST_FILE
 from contract.manifest import EvaluationFacts
 from training.config import FolderOptions, RunConfig, override
 from training.data import Dataset, audit_dataset, load_dataset, render
+from training.distributed import Processes, joined, launched
 from training.errors import ConfigError, DataError, RunError
 from training.evaluation import (
     Request,
@@ -47,7 +51,28 @@ def _device(options: argparse.Namespace) -> torch.device:
     available = torch.cuda.is_available()
     if options.device == "cuda" and not available:
         raise ConfigError("--device cuda was asked for, but torch sees no GPU")
-    return torch.device("cuda" if available and options.device != "cpu" else "cpu")
+    if not available or options.device == "cpu":
+        return torch.device("cpu")
+    number = launched().local_rank
+    if number >= torch.cuda.device_count():
+        raise ConfigError(
+            f"process {number} of this machine finds no GPU of its own: --nproc-per-node may be at most "
+            f"{torch.cuda.device_count()} here"
+        )
+    torch.cuda.set_device(number)
+    return torch.device("cuda", number)
+
+
+def _require_one_process(what: str) -> None:
+    """Raise ``ConfigError`` where a launcher started several processes for what one does."""
+    processes = launched()
+    if processes.size == 1:
+        return
+    if not processes.is_first:
+        raise SystemExit(1)  # the first one says why
+    raise ConfigError(
+        f"{what} is done by one process: call it with python, not with a launcher of {processes.size}"
+    )
 
 
 def _require_data(options: argparse.Namespace) -> None:
@@ -116,11 +141,13 @@ def _known_run(path: Path, options: argparse.Namespace) -> tuple[RunDirectory, R
     return run, config, dataset
 
 
-def _known_trainer(path: Path, options: argparse.Namespace) -> tuple[Trainer, Dataset]:
+def _known_trainer(
+    path: Path, options: argparse.Namespace, processes: Processes | None = None
+) -> tuple[Trainer, Dataset]:
     """Return the trainer of a run, untrained, and its data."""
     device = _device(options)
     run, config, dataset = _known_run(path, options)
-    return Trainer(config, dataset, run, device), dataset
+    return Trainer(config, dataset, run, device, processes), dataset
 
 
 def _refuse_new_settings(options: argparse.Namespace) -> None:
@@ -132,34 +159,55 @@ def _refuse_new_settings(options: argparse.Namespace) -> None:
             raise ConfigError(f"{option} cannot be given with --resume: a run goes on with its own settings")
 
 
-def _new_trainer(options: argparse.Namespace) -> tuple[Trainer, Dataset]:
+def _new_trainer(options: argparse.Namespace, processes: Processes) -> tuple[Trainer, Dataset]:
     """Return the trainer of a run that has no directory yet, and its data."""
     device = _device(options)
     config, dataset = _new_run(options)
     name = Path(dataset.name).name or "data"
     run = RunDirectory(options.out or Path("runs") / f"{name}-{config.recipe.name}-{config.seed}")
-    return Trainer(config, dataset, run, device), dataset
+    return Trainer(config, dataset, run, device, processes), dataset
+
+
+@contextmanager
+def _silent_unless_first(processes: Processes) -> Iterator[None]:
+    """Print nothing in processes that do not write; their errors are still told."""
+    if processes.is_first:
+        yield
+        return
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere, redirect_stdout(nowhere):
+        yield
 
 
 def train(options: argparse.Namespace) -> None:
-    """Train a new run or go on with one, and export it if asked to; or only look at the data."""
+    """Train a new run or go on with one, and export it if asked to; or only look at the data.
+
+    Where a launcher started several processes, all train, and the first one does the rest.
+    """
     if options.dry_run and options.resume is None:
+        _require_one_process("--dry-run")
         _audit(options)
         return
     request = _wish_to_export(options)
-    if options.resume is not None:
-        _refuse_new_settings(options)
-        trainer, dataset = _known_trainer(options.resume, options)
-    else:
-        trainer, dataset = _new_trainer(options)
     wish = f" --export {request.name}" if request else ""
-    hold_session(trainer, dataset, options.threads, wish, is_new=options.resume is None)
+    with joined(launched()) as processes, _silent_unless_first(processes):
+        trainer, dataset = processes.in_turn(lambda: _prepared(options, processes))
+        hold_session(trainer, dataset, options.threads, wish, is_new=options.resume is None)
+    if not processes.is_first:
+        return
     path = trainer.run.path
     if request is None:
         print(f"next: python -m training evaluate {path}")
         print(f"      python -m training export {path} --name NAME")
     else:
         _publish(trainer, dataset, request, options)
+
+
+def _prepared(options: argparse.Namespace, processes: Processes) -> tuple[Trainer, Dataset]:
+    """Return the trainer of a new run or of the one to go on with, and its data."""
+    if options.resume is None:
+        return _new_trainer(options, processes)
+    _refuse_new_settings(options)
+    return _known_trainer(options.resume, options, processes)
 
 
 def _wish_to_export(options: argparse.Namespace) -> ExportRequest | None:
@@ -217,6 +265,7 @@ def _evaluate_model(options: argparse.Namespace, request: Request) -> None:
 
 def evaluate(options: argparse.Namespace) -> None:
     """Judge a run's newest generator, or an exported model."""
+    _require_one_process("evaluate")
     request = _request(options)
     if (options.subject / MANIFEST_FILE).is_file():
         _evaluate_model(options, request)
@@ -231,6 +280,7 @@ def evaluate(options: argparse.Namespace) -> None:
 
 def export(options: argparse.Namespace) -> None:
     """Write a run's generator as the next version of a model, with its evaluation."""
+    _require_one_process("export")
     request = ExportRequest(options.name, options.models, options.description, options.licence)
     trainer, dataset = _known_trainer(options.run, options)
     trainer.recall()

@@ -66,6 +66,8 @@ class Recipe(Frozen):
     """Weight of the cross-entropy of D's class head, for both players."""
     discriminator_steps: int = Field(default=1, ge=1, le=100)
     batch_size: int = Field(ge=2, le=8192)
+    accumulation: int = Field(default=1, ge=1, le=8192)
+    """Play each batch in so many pieces, whose gradients add up: the same step in less memory."""
     total_kimg: float = Field(gt=0)
     """How many thousand real images the discriminator is shown in all."""
     learning_rate_decay: float = Field(default=0.0, ge=0, le=1)
@@ -106,6 +108,10 @@ class Recipe(Frozen):
             f"label_smoothing moves the target of a probability, and the {self.loss} loss has none",
         )
         yield self.loss == "wasserstein" and not self._has_a_bounded_critic, _UNBOUNDED_CRITIC
+        yield (
+            self.batch_size % self.accumulation > 0,
+            f"accumulation: a batch of {self.batch_size} has no {self.accumulation} equal pieces",
+        )
         yield (
             self.total_kimg * 1000 < self.batch_size,
             "total_kimg must be at least one batch",

@@ -26,6 +26,11 @@ class Figures:
             self._sums[name] = value.detach() if total is None else total + value.detach()
         self._steps += 1
 
+    @property
+    def sums(self) -> list[Tensor]:
+        """The running sums themselves, which processes that train together replace by their means."""
+        return list(self._sums.values())
+
     def means(self) -> dict[str, float]:
         """Return the mean of each figure since the last :meth:`clear`."""
         return {name: float(total) / self._steps for name, total in self._sums.items()}

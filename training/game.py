@@ -5,13 +5,17 @@ Shapes: N rows, D latent dimensions, K classes.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from training.augment import augment
 from training.batches import Batches
 from training.config import Recipe
+from training.distributed import Processes
+from training.errors import ConfigError
 from training.losses import build_loss
 from training.networks.interface import Verdict
 from training.noise import draw_latents
@@ -21,23 +25,76 @@ from training.penalties import (
     orthogonal_penalty,
     squared_gradient,
 )
+from training.shards import Draws, Shard, set_shard
 from training.state import State
+from training.whole_batch import held_spectral_norms
+
+
+def dealt(recipe: Recipe, processes: Processes) -> list[Shard]:
+    """Return the shards of a batch that this process plays; raises ``ConfigError`` if none are equal."""
+    pieces, group = recipe.accumulation, recipe.networks.minibatch_stddev or 1
+    count = processes.size * pieces
+    if recipe.batch_size % (count * group) > 0:
+        whole = f" of whole groups of {group} (networks.minibatch_stddev)" * (group > 1)
+        raise ConfigError(
+            f"batch_size {recipe.batch_size} cannot be dealt evenly to {processes.size} processes in "
+            f"{pieces} piece{'s' * (pieces > 1)} each{whole}: it must be a multiple of {count * group}"
+        )
+    first = processes.rank * pieces
+    return [Shard(recipe.batch_size // count, number, count) for number in range(first, first + pieces)]
 
 
 class Game:
-    """A recipe's game, played on the players and the random numbers of a state."""
+    """A recipe's game, played on the players and the random numbers of a state.
 
-    def __init__(self, recipe: Recipe, state: State, batches: Batches, total_images: int) -> None:
+    Each process plays its shards of every batch. Gradients are averaged here, once a step, and not by torch's
+    ``DistributedDataParallel``: that wrapper expects one pass forward and one back, and a step here passes D
+    several times, and penalties pass it back twice.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        state: State,
+        batches: Batches,
+        total_images: int,
+        shards: list[Shard],
+        processes: Processes,
+    ) -> None:
         self._recipe, self._state, self._batches = recipe, state, batches
         self._total_images = total_images
+        self._processes = processes
+        self._shards, self._shard = shards, shards[0]
+        self._draws = Draws(state.random)
         self._loss = build_loss(recipe.loss, recipe.label_smoothing)
         device = state.random.device.type
         self._autocast = torch.autocast(device, torch.bfloat16, enabled=recipe.precision == "bf16")
 
     def discriminator_step(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Teach D on one batch of either kind; return its loss and its scores of both."""
-        recipe, state = self._recipe, self._state
-        real, real_weights = self._batches.at(state.images_seen, recipe.batch_size)
+        """Teach D on one batch of either kind; return its loss and its scores of both.
+
+        The loss and the scores are of this process's rows.
+        """
+        state = self._state
+        loss, of_real, of_fake = self._learn(
+            state.discriminator, state.discriminator_optimiser, self._discriminator_loss
+        )
+        if self._recipe.penalties.weight_clipping is not None:
+            clip_weights(state.discriminator, self._recipe.penalties.weight_clipping)
+        return loss.mean(), of_real, of_fake
+
+    def generator_step(self) -> Tensor:
+        """Teach G to be scored higher; return its loss."""
+        state = self._state
+        state.discriminator.requires_grad_(False)  # noqa: FBT003 - torch's signature
+        [loss] = self._learn(state.generator, state.generator_optimiser, self._generator_loss)
+        state.discriminator.requires_grad_(True)  # noqa: FBT003 - torch's signature
+        return loss.mean()
+
+    def _discriminator_loss(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return D's loss on a shard of one batch of either kind, and its scores of both."""
+        recipe = self._recipe
+        real, real_weights = self._batches.at(self._state.images_seen, self._shard)
         with torch.no_grad():
             fake, fake_weights = self._draw()
         of_real, of_fake = self._judge_both(real, real_weights, fake, fake_weights)
@@ -46,57 +103,77 @@ class Game:
         if recipe.class_loss:
             taught = class_loss(of_real, real_weights) + class_loss(of_fake, fake_weights, drawn=True)
             loss = loss + recipe.class_loss * taught
-        state.discriminator_optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        state.discriminator_optimiser.step()
-        if recipe.penalties.weight_clipping is not None:
-            clip_weights(state.discriminator, recipe.penalties.weight_clipping)
-        return loss.detach(), of_real.scores.detach(), of_fake.scores.detach()
+        return loss, of_real.scores, of_fake.scores
 
-    def generator_step(self) -> Tensor:
-        """Teach G to be scored higher; return its loss."""
-        recipe, state = self._recipe, self._state
-        state.discriminator.requires_grad_(False)  # noqa: FBT003 - torch's signature
+    def _generator_loss(self) -> tuple[Tensor]:
+        """Return G's loss on a shard of a batch."""
+        recipe = self._recipe
         fake, weights = self._draw()
         verdict = self._judge(fake, weights)
         loss = self._loss.generator(verdict.scores, self._scores_to_beat)
         if recipe.class_loss:
             loss = loss + recipe.class_loss * class_loss(verdict, weights)
         if recipe.penalties.orthogonal:
-            loss = loss + recipe.penalties.orthogonal * orthogonal_penalty(state.generator)
-        state.generator_optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        state.generator_optimiser.step()
-        state.discriminator.requires_grad_(True)  # noqa: FBT003 - torch's signature
-        return loss.detach()
+            loss = loss + recipe.penalties.orthogonal * orthogonal_penalty(self._state.generator)
+        return (loss,)
+
+    def _learn(
+        self,
+        network: nn.Module,
+        optimiser: torch.optim.Optimizer,
+        loss_of_shard: Callable[[], tuple[Tensor, ...]],
+    ) -> tuple[Tensor, ...]:
+        """Take a step down the gradient of a loss over the whole batch; return what was measured, by rows.
+
+        ``loss_of_shard`` returns the loss, a mean over the shard's rows, and further figures ``[N]``.
+        """
+        optimiser.zero_grad(set_to_none=True)
+        measured = []
+        for _ in self._each_shard():
+            loss, *figures = loss_of_shard()
+            (loss / len(self._shards)).backward()
+            measured.append([loss.detach().reshape(1), *(figure.detach() for figure in figures)])
+        gradients = [one.grad for one in network.parameters() if one.grad is not None]
+        self._processes.average(gradients)
+        optimiser.step()
+        return tuple(torch.cat(pieces) for pieces in zip(*measured, strict=True))
+
+    def _each_shard(self) -> Iterator[None]:
+        """Go through this process's shards of a batch, with the same random numbers for each."""
+        state = self._state
+        players = (state.generator, state.discriminator)
+        begun = state.random_states() if len(self._shards) > 1 else {}
+        for number, shard in enumerate(self._shards):
+            self._shard = self._draws.shard = shard
+            for player in players:
+                set_shard(player, shard)
+            if number > 0:
+                state.set_random_states(begun)
+            with held_spectral_norms(players if number > 0 else ()):
+                yield
 
     def _scores_to_beat(self) -> Tensor:
         """Return D's scores of the real batch that it was last shown, for games that compare."""
-        rows = self._recipe.batch_size
-        real, weights = self._batches.at(self._state.images_seen - rows, rows)
+        before = self._state.images_seen - self._recipe.batch_size
+        real, weights = self._batches.at(before, self._shard)
         return self._judge(real, weights).scores
 
     def _draw(self) -> tuple[Tensor, Tensor | None]:
-        """Draw a batch of the generator's: samples and the class weights they were drawn for."""
-        rows, latent, random = (
-            self._recipe.batch_size,
-            self._recipe.latent,
-            self._state.random,
-        )
-        latent_ND = draw_latents(rows, latent.dim, latent.prior, random)
-        weights_NK = self._batches.random_class_weights(rows, random)
+        """Draw a shard of a batch of the generator's: samples and the class weights they were drawn for."""
+        rows, latent = self._shard.rows, self._recipe.latent
+        latent_ND = draw_latents(rows, latent.dim, latent.prior, self._draws)
+        weights_NK = self._batches.random_class_weights(rows, self._draws)
         with self._autocast:
             samples = self._state.generator(latent_ND, weights_NK)
         return samples.float(), weights_NK
 
     def _judge(self, samples: Tensor, weights_NK: Tensor | None) -> Verdict:
         """Return D's verdict on samples as it gets to see them: augmented and noisy."""
-        recipe, random = self._recipe, self._state.random
-        seen = augment(samples, recipe.augmentation, random)
+        recipe = self._recipe
+        seen = augment(samples, recipe.augmentation, self._draws)
         if recipe.instance_noise:
             left = max(0.0, 1.0 - self._state.images_seen / self._total_images)
-            noise = torch.randn(seen.shape, generator=random, device=seen.device)
-            seen = seen + recipe.instance_noise * left * noise
+            seen = seen + recipe.instance_noise * left * self._draws.normal(*seen.shape)
         with self._autocast:
             verdict = self._state.discriminator(seen, weights_NK)
         logits = None if verdict.class_logits is None else verdict.class_logits.float()
@@ -140,7 +217,7 @@ class Game:
             return discriminator(samples, fake_weights).scores
 
         if penalties.gradient_penalty:
-            steepness = gradient_penalty(of_real, real, fake, self._state.random)
+            steepness = gradient_penalty(of_real, real, fake, self._draws)
             total = total + penalties.gradient_penalty * steepness
         if penalties.r1:
             total = total + penalties.r1 * squared_gradient(of_real, real)

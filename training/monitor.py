@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -59,14 +58,12 @@ class Monitor:
         self._board.scalars(images_seen, means)
         self._bar.set_postfix({name: f"{value:.3g}" for name, value in means.items()}, refresh=False)
 
-    def sample(self, images_seen: int, sampler: Sampler) -> Path:
+    def sample(self, images_seen: int, sampler: Sampler) -> None:
         """Draw the fixed latent batch and keep the picture."""
         picture = draw_overview(sampler)
-        path = self._run.grid_file(images_seen)
-        with whole_file(path) as stream:
+        with whole_file(self._run.grid_file(images_seen)) as stream:
             picture.save(stream, format="PNG")
         self._board.picture(images_seen, "samples", np.asarray(picture))
-        return path
 
     def sync(self) -> None:
         """Have the metrics outlive a power cut, as the checkpoint that follows will."""
@@ -75,3 +72,28 @@ class Monitor:
     def animate(self) -> None:
         """Make the animation of the grids there are."""
         animate(self._run.grids(), self._run.animation_file)
+
+
+class SilentMonitor(Monitor):
+    """What the processes show that do not write: nothing."""
+
+    def __init__(self, run: RunDirectory, total_images: int, images_seen: int) -> None:
+        del run, total_images, images_seen
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def advance(self, images: int) -> None:
+        """Show nothing."""
+
+    def report(self, images_seen: int, means: dict[str, float], **facts: float) -> None:
+        """Write nothing."""
+
+    def sample(self, images_seen: int, sampler: Sampler) -> None:
+        """Draw nothing."""
+
+    def sync(self) -> None:
+        """Sync nothing."""
+
+    def animate(self) -> None:
+        """Make nothing."""

@@ -11,17 +11,17 @@ import torch
 from torch import Tensor, nn
 
 from training.networks.initialisation import matrices
+from training.shards import Draws
 
 Scores = Callable[[Tensor], Tensor]
 
 
-def gradient_penalty(scores_of: Scores, real: Tensor, fake: Tensor, generator: torch.Generator) -> Tensor:
+def gradient_penalty(scores_of: Scores, real: Tensor, fake: Tensor, draws: Draws) -> Tensor:
     """Return E[(‖∇D(x̂)‖ - 1)²], x̂ at random places between real and drawn samples.
 
     Source: Gulrajani et al. 2017, algorithm 1. ``scores_of`` must score each sample by itself.
     """
-    shape = (len(real), *(1 for _ in real.shape[1:]))
-    share = torch.rand(shape, generator=generator, device=real.device)
+    share = draws.uniform(len(real), *(1 for _ in real.shape[1:]))
     between = (share * real + (1.0 - share) * fake).detach().requires_grad_()
     norms_N = _gradients(scores_of(between), between).norm(dim=1)
     return (norms_N - 1.0).square().mean()

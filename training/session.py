@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 import torch
 
 from training.checkpoint import checkpoints, images_seen_at
@@ -19,14 +21,16 @@ def hold_session(
     Raises ``RunError`` if another process trains the run, ``NotWritten`` where the disk is full, and
     ``KeyboardInterrupt``; the latter two after saying how to go on.
     """
-    with trainer.run.held():
+    processes = trainer.processes
+    with ExitStack() as held:
+        processes.by_first(lambda: held.enter_context(trainer.run.held()))
         if is_new:
-            trainer.run.create(trainer.config)
+            processes.by_first(lambda: trainer.run.create(trainer.config))
             print(trainer.config.model_dump_json(indent=2))
         else:
-            _take_up(trainer, threads)
+            processes.in_turn(lambda: _take_up(trainer, threads))
         _describe(dataset)
-        go_on = f"go on with: python -m training train --resume {trainer.run.path}{wish}"
+        go_on = f"go on with: {processes.launch} -m training train --resume {trainer.run.path}{wish}"
         try:
             trainer.train()
         except KeyboardInterrupt:

@@ -11,10 +11,12 @@ from typing import Any
 import torch
 
 from training.config import RunConfig
+from training.distributed import Processes
 from training.errors import RunError
 from training.figures import Figures
 from training.networks import Discriminator, Generator, GeneratorSpec, build_networks
 from training.part_config import Adam, Optimiser, RmsProp
+from training.whole_batch import see_whole_batches
 
 _CHECKPOINT_FORMAT = 1
 
@@ -46,10 +48,14 @@ class State:
     wall_time_s: float = 0.0
 
     @classmethod
-    def fresh(cls, config: RunConfig, spec: GeneratorSpec, device: torch.device) -> State:
-        """Build untrained players from the run's seed."""
+    def fresh(
+        cls, config: RunConfig, spec: GeneratorSpec, device: torch.device, processes: Processes | None = None
+    ) -> State:
+        """Build untrained players from the run's seed, the same in every process."""
         torch.manual_seed(config.seed)
         pair = build_networks(config.recipe.networks, spec)
+        for network in (pair.generator, pair.discriminator):
+            see_whole_batches(network, processes or Processes())
         generator, discriminator = pair.generator.to(device), pair.discriminator.to(device)
         return cls(
             generator=generator,
@@ -71,15 +77,12 @@ class State:
 
     def save(self) -> dict[str, Any]:
         """Return tensors and plain data from which :meth:`load` restores everything."""
-        cuda = self.random.device.type == "cuda"
         return {
             "format": _CHECKPOINT_FORMAT,
             **{name: module.state_dict() for name, module in self._modules().items()},
             "figures": self.figures.state_dict(),
             "device": self.random.device.type,
-            "random": self.random.get_state(),
-            "torch_random": torch.get_rng_state(),
-            "cuda_random": torch.cuda.get_rng_state() if cuda else None,
+            **self.random_states(),
             "images_seen": self.images_seen,
             "steps": self.steps,
             "wall_time_s": self.wall_time_s,
@@ -96,11 +99,24 @@ class State:
             for name, module in self._modules().items():
                 module.load_state_dict(saved[name])
             self.figures.load_state_dict(saved["figures"], device)
-            self.random.set_state(saved["random"])
-            torch.set_rng_state(saved["torch_random"])
-            if device.type == "cuda":
-                torch.cuda.set_rng_state(saved["cuda_random"])
+            self.set_random_states(saved)
             self._load_counters(saved)
+
+    def random_states(self) -> dict[str, Any]:
+        """Return where every source of random numbers stands, for :meth:`set_random_states`."""
+        cuda = self.random.device.type == "cuda"
+        return {
+            "random": self.random.get_state(),
+            "torch_random": torch.get_rng_state(),
+            "cuda_random": torch.cuda.get_rng_state() if cuda else None,
+        }
+
+    def set_random_states(self, saved: dict[str, Any]) -> None:
+        """Set every source of random numbers back to where it stood."""
+        self.random.set_state(saved["random"])
+        torch.set_rng_state(saved["torch_random"])
+        if self.random.device.type == "cuda":
+            torch.cuda.set_rng_state(saved["cuda_random"])
 
     def load_averaged(self, saved: dict[str, Any]) -> None:
         """Take over what drawing needs, on whatever device; raises ``RunError`` if it does not fit."""

@@ -12,11 +12,12 @@ from training.batches import Batches
 from training.checkpoint import checkpoints, load_newest, save_checkpoint, set_later_aside
 from training.config import RunConfig
 from training.data import Dataset
+from training.distributed import Processes
 from training.ema import ema_beta, update_average
 from training.errors import ConfigError, TrainingError
-from training.game import Game
+from training.game import Game, dealt
 from training.interrupts import Interrupts
-from training.monitor import Monitor
+from training.monitor import Monitor, SilentMonitor
 from training.networks import GeneratorSpec
 from training.part_config import Augmentation
 from training.run import RunDirectory
@@ -44,6 +45,7 @@ class Trainer:
         dataset: Dataset,
         run: RunDirectory,
         device: torch.device,
+        processes: Processes | None = None,
     ) -> None:
         self.config = config
         self.recipe = config.recipe
@@ -51,8 +53,10 @@ class Trainer:
         if self.spec.output.kind == "vector" and self.recipe.augmentation != Augmentation():
             raise ConfigError("augmentation shifts and blanks images; it means nothing for data of vectors")
         self.run = run
+        self.processes = processes or Processes()
+        self.shards = dealt(self.recipe, self.processes)
         self._dataset, self._device = dataset, device
-        self.state = State.fresh(config, self.spec, device)
+        self.state = State.fresh(config, self.spec, device, self.processes)
         self.total_images = round(self.recipe.total_kimg * 1000)
 
     @cached_property
@@ -64,7 +68,7 @@ class Trainer:
     @cached_property
     def game(self) -> Game:
         """The two players' turns."""
-        return Game(self.recipe, self.state, self.batches, self.total_images)
+        return Game(self.recipe, self.state, self.batches, self.total_images, self.shards, self.processes)
 
     @property
     def sampler(self) -> Sampler:
@@ -94,18 +98,16 @@ class Trainer:
     def train(self) -> None:
         """Play until the recipe's images are seen.
 
-        An interrupt is granted between two steps: it saves and raises ``KeyboardInterrupt``.
+        An interrupt is granted between two steps, in all processes between the same two: it saves and raises
+        ``KeyboardInterrupt``.
         """
         state = self.state
-        with (
-            Interrupts() as interrupts,
-            Monitor(self.run, self.total_images, state.images_seen) as monitor,
-        ):
+        with Interrupts() as interrupts, self._monitor() as monitor:
             if state.steps == 0:
                 self.checkpoint()
             while state.images_seen < self.total_images:
                 self._step(monitor)
-                if interrupts.wanted:
+                if self.processes.any(wish=interrupts.wanted):
                     self._save(monitor)
                     monitor.animate()
                     raise KeyboardInterrupt
@@ -123,10 +125,16 @@ class Trainer:
     def checkpoint(self) -> None:
         """Save the whole state; raises ``Diverged`` rather than replace a good state by a broken one."""
         self._require_finite()
-        save_checkpoint(self.run.checkpoints, self.state.images_seen, self.state.save())
+        seen, folder = self.state.images_seen, self.run.checkpoints
+        self.processes.by_first(lambda: save_checkpoint(folder, seen, self.state.save()))
+
+    def _monitor(self) -> Monitor:
+        kind = Monitor if self.processes.is_first else SilentMonitor
+        return kind(self.run, self.total_images, self.state.images_seen)
 
     def _require_finite(self) -> None:
         figures = self.state.figures
+        self.processes.average(figures.sums)
         if figures and not figures.finite():
             raise Diverged(
                 f"a loss is no longer finite after {self.state.images_seen} images ({figures.means()}); "

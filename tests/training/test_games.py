@@ -120,6 +120,7 @@ def test_orthogonal_rows_cost_nothing_whatever_their_length() -> None:
         ),
         ("wgan-gp", ["networks.discriminator_norm=batch"], "ties the samples together"),
         ("wgan-gp", ["penalties.weight_clipping=0.01"], "choose one"),
+        ("default", ["accumulation=3"], "no 3 equal pieces"),
         ("wgan-gp", ["networks.minibatch_stddev=4"], "spread ties the samples together"),
         ("default", ["networks.minibatch_stddev=1"], "group of one row"),
         ("default", ["networks.minibatch_stddev=5"], "multiple of 5"),

@@ -24,6 +24,7 @@ from training.checkpoint import Damaged, load_checkpoint, write_sealed
 from training.data.dataset import Dataset, Part
 from training.evaluation.selection import noise_like
 from training.locks import locked_when_free
+from training.shards import Draws
 from training.storage import sweep
 
 logger = logging.getLogger("training.evaluation")
@@ -98,7 +99,7 @@ def train_classifier(part: Part, classes: int) -> SmallClassifier:
         raise ValueError("a classifier needs labels")
     with torch.random.fork_rng(devices=[]), _one_thread():
         torch.manual_seed(_SEED)
-        shifts = torch.Generator().manual_seed(_SEED)
+        shifts = Draws(torch.Generator().manual_seed(_SEED))
         images, labels = _tensor(_pixels(part)), torch.from_numpy(np.array(part.labels))
         model = SmallClassifier(images.shape[1], images.shape[2], images.shape[3], classes)
         optimiser = torch.optim.AdamW(model.parameters(), weight_decay=0.01)
