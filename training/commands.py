@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,43 +33,12 @@ from training.evaluation import evaluate as evaluate_sampler
 from training.export import ExportRequest
 from training.export import export as export_model
 from training.export.graph import onnx_runner
+from training.placement import place, require_one_process, silent_unless_first
 from training.provenance import begun_with
 from training.recipes import recipe_named
 from training.run import RunDirectory
 from training.session import hold_session
 from training.trainer import Trainer
-
-
-def _device(options: argparse.Namespace) -> torch.device:
-    if options.threads is not None:
-        if options.threads < 1:
-            raise ConfigError("--threads must be at least 1")
-        torch.set_num_threads(options.threads)
-    available = torch.cuda.is_available()
-    if options.device == "cuda" and not available:
-        raise ConfigError("--device cuda was asked for, but torch sees no GPU")
-    if not available or options.device == "cpu":
-        return torch.device("cpu")
-    number = launched().local_rank
-    if number >= torch.cuda.device_count():
-        raise ConfigError(
-            f"process {number} of this machine finds no GPU of its own: --nproc-per-node may be at most "
-            f"{torch.cuda.device_count()} here"
-        )
-    torch.cuda.set_device(number)
-    return torch.device("cuda", number)
-
-
-def _require_one_process(what: str) -> None:
-    """Raise ``ConfigError`` where a launcher started several processes for what one does."""
-    processes = launched()
-    if processes.size == 1:
-        return
-    if not processes.is_first:
-        raise SystemExit(1)  # the first one says why
-    raise ConfigError(
-        f"{what} is done by one process: call it with python, not with a launcher of {processes.size}"
-    )
 
 
 def _require_data(options: argparse.Namespace) -> None:
@@ -145,7 +111,7 @@ def _known_trainer(
     path: Path, options: argparse.Namespace, processes: Processes | None = None
 ) -> tuple[Trainer, Dataset]:
     """Return the trainer of a run, untrained, and its data."""
-    device = _device(options)
+    device = place(options.device, options.threads)
     run, config, dataset = _known_run(path, options)
     return Trainer(config, dataset, run, device, processes), dataset
 
@@ -161,21 +127,11 @@ def _refuse_new_settings(options: argparse.Namespace) -> None:
 
 def _new_trainer(options: argparse.Namespace, processes: Processes) -> tuple[Trainer, Dataset]:
     """Return the trainer of a run that has no directory yet, and its data."""
-    device = _device(options)
+    device = place(options.device, options.threads)
     config, dataset = _new_run(options)
     name = Path(dataset.name).name or "data"
     run = RunDirectory(options.out or Path("runs") / f"{name}-{config.recipe.name}-{config.seed}")
     return Trainer(config, dataset, run, device, processes), dataset
-
-
-@contextmanager
-def _silent_unless_first(processes: Processes) -> Iterator[None]:
-    """Print nothing in processes that do not write; their errors are still told."""
-    if processes.is_first:
-        yield
-        return
-    with Path(os.devnull).open("w", encoding="utf-8") as nowhere, redirect_stdout(nowhere):
-        yield
 
 
 def train(options: argparse.Namespace) -> None:
@@ -184,12 +140,12 @@ def train(options: argparse.Namespace) -> None:
     Where a launcher started several processes, all train, and the first one does the rest.
     """
     if options.dry_run and options.resume is None:
-        _require_one_process("--dry-run")
+        require_one_process("--dry-run")
         _audit(options)
         return
     request = _wish_to_export(options)
     wish = f" --export {request.name}" if request else ""
-    with joined(launched()) as processes, _silent_unless_first(processes):
+    with joined(launched()) as processes, silent_unless_first(processes):
         trainer, dataset = processes.in_turn(lambda: _prepared(options, processes))
         hold_session(trainer, dataset, options.threads, wish, is_new=options.resume is None)
     if not processes.is_first:
@@ -252,7 +208,7 @@ def _request(options: argparse.Namespace) -> Request:
 
 def _evaluate_model(options: argparse.Namespace, request: Request) -> None:
     """Judge an exported model; its directory stays as it is, and the report lies elsewhere."""
-    _device(options)
+    place(options.device, options.threads)
     exported = read_exported(options.subject)
     subject = model_subject(exported, onnx_runner(exported.graph, exported.spec), request.weights)
     folder = FolderOptions(
@@ -265,7 +221,7 @@ def _evaluate_model(options: argparse.Namespace, request: Request) -> None:
 
 def evaluate(options: argparse.Namespace) -> None:
     """Judge a run's newest generator, or an exported model."""
-    _require_one_process("evaluate")
+    require_one_process("evaluate")
     request = _request(options)
     if (options.subject / MANIFEST_FILE).is_file():
         _evaluate_model(options, request)
@@ -280,7 +236,7 @@ def evaluate(options: argparse.Namespace) -> None:
 
 def export(options: argparse.Namespace) -> None:
     """Write a run's generator as the next version of a model, with its evaluation."""
-    _require_one_process("export")
+    require_one_process("export")
     request = ExportRequest(options.name, options.models, options.description, options.licence)
     trainer, dataset = _known_trainer(options.run, options)
     trainer.recall()

@@ -16,6 +16,7 @@ from training.networks import GeneratorSpec, build_networks
 from training.networks.interface import Verdict
 from training.penalties import clip_weights, gradient_penalty, orthogonal_penalty, squared_gradient
 from training.recipes import recipe_named
+from training.shards import Draws
 
 REAL = torch.tensor([2.0, -0.5, 0.1])
 FAKE = torch.tensor([-1.0, 0.3, 4.0])
@@ -70,16 +71,16 @@ def test_the_slope_of_a_linear_critic_is_known() -> None:
     """D(x) = w·x has the gradient w everywhere, so that each penalty is a number on paper."""
     weights = torch.tensor([3.0, 4.0])
     real, fake = torch.randn(6, 2), torch.randn(6, 2)
-    random = torch.Generator().manual_seed(0)
-    assert value(gradient_penalty(lambda x: x @ weights, real, fake, random)) == pytest.approx((5 - 1) ** 2)
+    draws = Draws(torch.Generator().manual_seed(0))
+    assert value(gradient_penalty(lambda x: x @ weights, real, fake, draws)) == pytest.approx((5 - 1) ** 2)
     assert value(squared_gradient(lambda x: x @ weights, real)) == pytest.approx(25 / 2)
 
 
 def test_the_gradient_penalty_looks_between_the_samples() -> None:
     """D(x) = x² has the slope 2x: at places between 0 and 1 its size is spread over (0, 2)."""
     real, fake = torch.ones(4000, 1), torch.zeros(4000, 1)
-    random = torch.Generator().manual_seed(0)
-    penalty = gradient_penalty(lambda x: x.square().sum(dim=1), real, fake, random)
+    draws = Draws(torch.Generator().manual_seed(0))
+    penalty = gradient_penalty(lambda x: x.square().sum(dim=1), real, fake, draws)
     assert value(penalty) == pytest.approx(1 / 3, abs=0.02), "the mean of (2t - 1)² over t in (0, 1)"
 
 
