@@ -18,6 +18,7 @@ import torch
 from tests.training.playing import CASES, RESUMED, play
 from training.checkpoint import checkpoints
 from training.cli import main
+from training.config import override
 from training.data import Dataset, load_dataset
 from training.distributed import Processes
 from training.errors import ConfigError
@@ -191,7 +192,7 @@ def test_what_one_process_does_is_refused_to_several(
 
 
 def test_a_batch_that_cannot_be_dealt_is_refused_with_what_can_be() -> None:
-    recipe = recipe_named("default")
+    recipe = override(recipe_named("default"), ["batch_size=64", "networks.minibatch_stddev=8"])
     assert [shard.rows for shard in dealt(recipe, Processes(rank=1, size=4))] == [16]
-    with pytest.raises(ConfigError, match=r"batch_size 64 .* 3 processes .* multiple of 3"):
+    with pytest.raises(ConfigError, match=r"batch_size 64 .* 3 processes .* multiple of 24"):
         dealt(recipe, Processes(rank=0, size=3))
