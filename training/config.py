@@ -15,12 +15,15 @@ from training.errors import ConfigError
 from training.part_config import (
     Augmentation,
     Averaging,
+    CganNetworks,
     Frozen,
     Latent,
     LossName,
+    MlpNetworks,
     Networks,
     Optimiser,
     Penalties,
+    R3ganNetworks,
 )
 
 _BATCH_NORM_AND_GRADIENTS = (
@@ -38,6 +41,10 @@ _UNBOUNDED_CRITIC = (
 _CLIPPED_AND_DIVIDED = (
     "spectral norm divides the size of the weights out, so that penalties.weight_clipping would bound "
     "nothing: choose one"
+)
+_CHANGING_REFERENCE = (
+    "networks.virtual_batch_norm is by a batch that stays as it is, which networks.generator_dropout would "
+    "change at every step: choose one"
 )
 _ZERO_BLOCKS = "r3gan's blocks start at zero, and a weight of zeros has no singular value to divide by"
 _FIXED_START = "r3gan's blocks must start as the identity (fixup), as no norm keeps them in bounds"
@@ -145,12 +152,16 @@ class Recipe(Frozen):
             f"networks.minibatch_stddev: batch_size must be a multiple of {group}: a group holds one kind",
         )
         yield (
-            bool(networks.virtual_batch_norm) and family in ("mlp", "cgan", "r3gan"),
-            f"{family} generators have no batch norm that networks.virtual_batch_norm could stand in for",
+            bool(networks.virtual_batch_norm) and not self._generator_has_batch_norm,
+            f"this {family} generator has no batch norm that networks.virtual_batch_norm could stand in for",
         )
         yield (
             networks.virtual_batch_norm == 1,
             "networks.virtual_batch_norm: a reference batch of one row has no spread; 2 or more, or 0",
+        )
+        yield (
+            bool(networks.virtual_batch_norm and getattr(networks, "generator_dropout", 0)),
+            _CHANGING_REFERENCE,
         )
         yield family == "r3gan" and networks.spectral_norm, _ZERO_BLOCKS
         yield family == "r3gan" and networks.initialisation != "fixup", _FIXED_START
@@ -158,6 +169,12 @@ class Recipe(Frozen):
     @property
     def _discriminator_norm(self) -> str:
         return getattr(self.networks, "discriminator_norm", "none")
+
+    @property
+    def _generator_has_batch_norm(self) -> bool:
+        if isinstance(self.networks, CganNetworks):
+            return self.networks.generator_norm == "batch"
+        return not isinstance(self.networks, MlpNetworks | R3ganNetworks)
 
     @property
     def _has_a_bounded_critic(self) -> bool:

@@ -51,17 +51,20 @@ class CganNetworks(NetworkSettings):
     """The label joins the noise in G and the image in D, each through a layer of its own.
 
     Each side is mapped to hidden units before they meet: ``*_samples`` of noise or image, ``*_labels`` of the
-    class, ``*_joined`` of both. D's are maxout units.
+    class, ``*_joined`` of both. D's are maxout units. The paper has dropout in G and no norm.
     """
 
     family: Literal["cgan"] = "cgan"
-    generator_noise: Channels = 200
-    generator_labels: Channels = 1000
+    generator_noise: Channels = 1000
+    generator_labels: Channels = 200
     generator_joined: Channels = 1200
     discriminator_samples: Channels = 240
     discriminator_labels: Channels = 50
     discriminator_joined: Channels = 240
     discriminator_dropout: float = Field(default=0.5, ge=0.0, lt=1.0)
+    generator_norm: Literal["batch", "none"] = "batch"
+    generator_dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """Share of G's units that are left out while training; when drawing, none are."""
     initialisation: Initialisation = "uniform"
 
 

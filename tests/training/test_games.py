@@ -125,6 +125,8 @@ def test_orthogonal_rows_cost_nothing_whatever_their_length() -> None:
         ("wgan-gp", ["networks.minibatch_stddev=4"], "spread ties the samples together"),
         ("default", ["networks.minibatch_stddev=1"], "group of one row"),
         ("default", ["networks.minibatch_stddev=5"], "multiple of 5"),
+        ("cgan", ["networks.generator_norm=none", "networks.virtual_batch_norm=8"], "no batch norm"),
+        ("cgan", ["networks.generator_dropout=0.5", "networks.virtual_batch_norm=8"], "change at every step"),
         ("default", ["networks.virtual_batch_norm=1"], "reference batch of one row"),
         ("default", ["penalties.weight_clipping=0.01"], "divides the size of the weights out"),
         ("default", ["networks.spectral_norm=false", "loss=wasserstein"], "grow without bound"),

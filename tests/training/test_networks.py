@@ -70,6 +70,8 @@ CASES = [
     (AcganNetworks(generator_channels=4, virtual_batch_norm=2, spectral_norm=True), COLOUR, 3),
     (R3ganNetworks(generator_channels=4, discriminator_dropout=0.2, minibatch_stddev=2), GREY, 10),
     (MLP.model_copy(update={"spectral_norm": True, "initialisation": "he"}), GREY, None),
+    (CganNetworks(generator_norm="none", generator_dropout=0.5), COLOUR, 3),
+    (CganNetworks(virtual_batch_norm=7), COLOUR, 3),
     (CganNetworks(spectral_norm=True, minibatch_stddev=3, initialisation="orthogonal"), GREY, 4),
     (MLP, COLOUR, None),
     (MLP, VectorOutput(size=1), None),
@@ -135,6 +137,18 @@ def test_a_conditional_network_without_a_class_is_our_own_bug(player: str) -> No
         getattr(pair, player)(seen)
 
 
+def test_an_untrained_cgan_varies_its_draws_within_a_class() -> None:
+    """Batch norm is there for that: without it the noise is next to nothing, and a class is one image."""
+    moved = {}
+    for norm in ("batch", "none"):
+        generator = build_networks(CganNetworks(generator_norm=norm), GeneratorSpec(100, 10, GREY)).generator
+        with torch.no_grad():
+            drawn = generator(torch.rand(200, 100) * 2 - 1, torch.eye(10)[[3]].expand(200, -1))
+        moved[norm] = float(drawn.std(dim=0).mean())
+    assert moved["batch"] > 0.05
+    assert moved["none"] < 0.02
+
+
 def test_a_mixture_is_the_mixture_of_the_embeddings() -> None:
     generator = build_networks(RESNET, GeneratorSpec(5, 4, GREY)).generator
     embedding = generator.embedding
@@ -159,7 +173,7 @@ def test_the_discriminator_is_bounded_by_its_spectral_norms() -> None:
                 parameter.mul_(50)
     for _ in range(30):
         discriminator(torch.randn(2, 1, 28, 28))
-    score = discriminator.eval().score
+    score = discriminator.eval().score.linear
     assert float(torch.linalg.matrix_norm(score.weight.detach(), 2)) == pytest.approx(1, abs=0.02)
 
 

@@ -51,7 +51,7 @@ SWITCHES = {
         dict.fromkeys((*SPECTRAL, "wgan", *PENALISED), "moves the target of a probability"),
     ),
     "virtual batch norm": Switch(
-        ("networks.virtual_batch_norm=4",), dict.fromkeys((*MLP, "cgan", "r3gan"), "no batch norm that")
+        ("networks.virtual_batch_norm=4",), dict.fromkeys((*MLP, "r3gan"), "no batch norm that")
     ),
     "batches apart": Switch(("separate_batches=true",)),
     "batches together": Switch(("separate_batches=false",)),

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from contract.manifest import ImageOutput
-from training.networks.conditioning import classes_of, required
+from training.networks.conditioning import ConditionalBatchNorm, classes_of, required
 from training.networks.discriminating import dropout, maybe_spectral, minibatch_spread
 from training.networks.geometry import image_output
 from training.networks.initialisation import initialise
@@ -35,6 +35,21 @@ class Maxout(nn.Module):
         return self.linear(x_NI).reshape(-1, *self._shape).amax(dim=2)
 
 
+class Units(nn.Module):
+    """What follows G's linear maps: batch norm if the settings ask for it, ReLU, dropout."""
+
+    def __init__(self, config: CganNetworks, units: int) -> None:
+        super().__init__()
+        self.norm = ConditionalBatchNorm(units, None) if config.generator_norm == "batch" else None
+        self.dropout = nn.Dropout(config.generator_dropout)
+
+    def forward(self, x_NU: Tensor) -> Tensor:
+        """Return ``[N, units]``, none below 0."""
+        if self.norm is not None:
+            x_NU = self.norm(x_NU[:, :, None, None], None).flatten(1)
+        return self.dropout(x_NU.relu())
+
+
 class CganGenerator(Generator):
     """Noise and label each through ReLU units of their own, then units of both, then sigmoid levels."""
 
@@ -44,15 +59,20 @@ class CganGenerator(Generator):
         self._shape = (image.channels, image.height, image.width)
         self.from_noise = nn.Linear(spec.latent_dim, config.generator_noise)
         self.from_label = nn.Linear(classes, config.generator_labels)
-        self.joined = nn.Linear(config.generator_noise + config.generator_labels, config.generator_joined)
+        both = config.generator_noise + config.generator_labels
+        self.joined = nn.Sequential(
+            Units(config, both),
+            nn.Linear(both, config.generator_joined),
+            Units(config, config.generator_joined),
+        )
         self.to_levels = nn.Sequential(nn.Linear(config.generator_joined, prod(self._shape)), SigmoidLevels())
         initialise(self, config.initialisation)
 
     def forward(self, latent_ND: Tensor, class_weights_NK: Tensor | None = None) -> Tensor:
         """Draw images; see :class:`Generator`."""
         label = required(class_weights_NK)
-        sides = torch.cat([self.from_noise(latent_ND), self.from_label(label)], dim=1).relu()
-        return self.to_levels(self.joined(sides).relu()).reshape(-1, *self._shape)
+        sides = torch.cat([self.from_noise(latent_ND), self.from_label(label)], dim=1)
+        return self.to_levels(self.joined(sides)).reshape(-1, *self._shape)
 
 
 class CganDiscriminator(Discriminator):
