@@ -75,7 +75,8 @@ def _signals(_asked: argparse.Namespace, folder: Path, cache: Path) -> bool:
     budget, sound = Budget(_RECIPE_OF_SIGNALS), True
     own = folder / "signals"
     own.mkdir()
-    for way, faults in stop_in_every_way(budget, untouched(budget, own, cache), own, cache):
+    expected = untouched(budget, own, cache)
+    for way, faults in stop_in_every_way(budget, expected.evidence, own, cache):
         sound = sound and not faults
         print(f"{way:20} {'; '.join(faults) or 'clean, saved, and the end is the same'}", flush=True)
     return sound

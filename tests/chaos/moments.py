@@ -13,9 +13,6 @@ from tests.chaos.command import Budget, Command, to_go_on
 from training.checkpoint import checkpoints
 from training.run import RunDirectory
 
-_START_S = 4.0
-"""A session spends about this long on imports, data and its first or newest checkpoint."""
-
 
 @dataclass
 class Victim:
@@ -25,6 +22,8 @@ class Victim:
     path: Path
     cache: Path
     chance: random.Random
+    start_s: float
+    """About how long a session takes to its first step: imports, data, a checkpoint written or read."""
     deaths: list[str] = field(default_factory=list)
 
     @property
@@ -51,7 +50,7 @@ class Victim:
 
 def _during_start(victim: Victim, command: Command) -> None:
     """Kill it while it imports, reads its data, makes its directory or takes up its checkpoint."""
-    moment = time.monotonic() + victim.chance.uniform(0, _START_S)
+    moment = time.monotonic() + victim.chance.uniform(0, victim.start_s)
     command.wait_until(lambda: time.monotonic() >= moment)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.chaos.command import Budget
 from tests.chaos.evidence import evidence
-from tests.chaos.siege import besiege
+from tests.chaos.siege import Untouched, besiege
 from training.cli import main
 
 
@@ -21,7 +21,7 @@ def test_three_kills_and_a_damaged_checkpoint_change_nothing(
     """Killed by SIGKILL at its start, at a step and in a save; `make chaos` does more, to every recipe."""
     budget = Budget(recipe, steps=64)
     assert main(budget.arguments(tmp_path / "untouched", cache)) == 0
-    expected = evidence(tmp_path / "untouched")
+    expected = Untouched(evidence(tmp_path / "untouched"), start_s=4.0)
     outcome = besiege(budget, expected, tmp_path, cache, random.Random(recipe), kills=3)
     assert len(outcome.deaths) >= 3
     assert outcome.compared > 80
