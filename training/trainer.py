@@ -113,8 +113,9 @@ class Trainer:
                     raise KeyboardInterrupt
             if state.figures:
                 self._report(monitor)
-            self._save(monitor)
-            monitor.sample(state.images_seen, self.sampler)
+            if not self.run.grid_file(state.images_seen).exists():
+                monitor.sample(state.images_seen, self.sampler)
+            self._save(monitor)  # last: a run that has this checkpoint has all the rest
             monitor.animate()
 
     def _save(self, monitor: Monitor) -> None:

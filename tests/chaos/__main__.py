@@ -6,6 +6,7 @@ import argparse
 import logging
 import random
 import secrets
+import signal
 import sys
 import tempfile
 import time
@@ -25,6 +26,10 @@ _PARTS = ("kills", "signals", "disk")
 def main() -> int:
     """Return 0 if every run ended as if nothing had happened to it."""
     asked = _arguments()
+    # Begun in the background or under nohup, it would pass signals that are ignored on to what it begins.
+    for number in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
     logging.getLogger("tensorboard").setLevel(logging.ERROR)  # it tells each of the restarts
     print(f"seed {asked.seed}: ARGS='--seed {asked.seed}' tries the same again, as far as clocks allow")
     begun = time.monotonic()
