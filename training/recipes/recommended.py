@@ -26,7 +26,7 @@ def default() -> Recipe:
         generator_optimiser=Adam(learning_rate=1e-3),
         discriminator_optimiser=Adam(learning_rate=1e-3),
         batch_size=32,
-        total_kimg=450,
+        total_kimg=600,
         learning_rate_decay=0.25,
         augmentation=Augmentation(translation=0.125),
         averaging=Averaging(halflife_kimg=20),
