@@ -26,7 +26,7 @@ PINS := pyproject.toml constraints.txt
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
-.PHONY: help serve test fuzz chaos check format train evaluate export league bento lock clean
+.PHONY: help serve test fuzz chaos check format train evaluate export league sabotage bento lock clean
 
 help: ## list the targets
 	@echo 'make TARGET, where TARGET is one of'
@@ -73,6 +73,10 @@ export: $(DEV_READY) ## write a run's generator to models/: RUN=runs/... NAME=mn
 # What was played is kept; ARGS="--for 30 --workers 2" plays for half an hour, two runs at once.
 league: $(DEV_READY) ## train every recipe for the same CPU time and write the tables (hours)
 	@exec $(DEV_PYTHON) -m bench.league $(ARGS)
+
+# What is done is not done again; ARGS="--only healthy --limit 10" does a part.
+sabotage: $(DEV_READY) ## sabotage runs in known ways and see whether the doctor names it (a core-hour)
+	@exec $(DEV_PYTHON) -m bench.sabotage $(ARGS)
 
 bento: $(DEV_READY) ## build the bento into BentoML's store
 	@BENTOML_DO_NOT_TRACK=True $(DEV_PYTHON) -m bentoml build

@@ -11,6 +11,7 @@ import hashlib
 import logging
 import os
 import re
+import shutil
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
@@ -137,6 +138,16 @@ def load_newest(folder: Path) -> tuple[Path, dict[str, Any]]:
         f"none of the checkpoints in {folder} can be read; without them, --resume would begin the run anew: "
         "remove them for that"
     )
+
+
+def go_back(folder: Path, best: Path) -> None:
+    """Make a copy of ``best`` the folder's newest checkpoint; later ones are dropped once it is safe."""
+    final = folder / best.name
+    with whole_file(final) as copy, best.open("rb") as stream:
+        shutil.copyfileobj(stream, copy)
+    for path in checkpoints(folder):
+        if path.name > final.name:
+            path.unlink()
 
 
 def set_later_aside(folder: Path, sound: Path) -> None:

@@ -10,12 +10,14 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import NoReturn
 
-from training.errors import TrainingError
+from training.errors import Failing, TrainingError
 from training.interrupts import at_once
 from training.recipes import listing
 
 _CACHE = Path(".cache/forger")
 _INTERRUPTED = 130
+FAILING = 3
+"""Exit code of `doctor` where it names a failure, and of `train` where the run ended for one."""
 _LARGEST_EDGE = 1024
 
 
@@ -75,6 +77,13 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--sample-every", type=float, metavar="KIMG", help="draw a grid this often")
     parser.add_argument("--checkpoint-every", type=float, metavar="KIMG", help="save this often")
     parser.add_argument(
+        "--on-failure",
+        choices=["warn", "stop", "rollback"],
+        help="when the doctor names a failure: say so and go on (the default), save and end, or go back "
+        f"to the best averaged weights and end, both with code {FAILING}; --resume takes it too",
+    )
+    parser.add_argument("--doctor-every", type=float, metavar="KIMG", help="let the doctor look this often")
+    parser.add_argument(
         "--export",
         nargs="?",
         const="",
@@ -121,6 +130,16 @@ def _add_evaluate(commands: argparse._SubParsersAction) -> None:
         metavar="DIR",
         help="for the report (the run's own; runs/reports/NAME-VERSION for models)",
     )
+    _add_common(parser)
+
+
+def _add_doctor(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "doctor",
+        help="say what went wrong in a run, by which signs, and what to try",
+        epilog=f"Ends with code 0 where nothing was found, {FAILING} where something was.",
+    )
+    parser.add_argument("run", type=Path, metavar="RUN")
     _add_common(parser)
 
 
@@ -175,12 +194,16 @@ def build_parser() -> argparse.ArgumentParser:
     commands.add_parser("recipes", help="list the recipes, a line each")
     _add_train(commands)
     _add_evaluate(commands)
+    _add_doctor(commands)
     _add_export(commands)
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit code: 0, 1 for a fault of the input, 130 for an interrupt."""
+    """Run a command; returns the exit code.
+
+    0 is good, 1 a fault of the input, 3 a training that fails by the doctor's word, 130 an interrupt.
+    """
     options = build_parser().parse_args(arguments)
     if options.command == "recipes":
         print(listing())
@@ -188,9 +211,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with at_once():
         from training import commands  # noqa: PLC0415 - torch takes seconds; help need not wait for it
 
-    command = {"train": commands.train, "evaluate": commands.evaluate, "export": commands.export}
+    command = {
+        "train": commands.train,
+        "evaluate": commands.evaluate,
+        "doctor": commands.doctor,
+        "export": commands.export,
+    }
     try:
         command[options.command](options)
+    except Failing as failing:
+        print(f"failing: {failing}", file=sys.stderr)
+        return FAILING
     except (TrainingError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -14,9 +14,10 @@ from contract.latents import MAX_SEED
 from contract.layout import MANIFEST_FILE
 from contract.manifest import EvaluationFacts
 from training.config import FolderOptions, RunConfig, override
+from training.consultation import consult
 from training.data import Dataset, audit_dataset, load_dataset, render
 from training.distributed import Processes, joined, launched
-from training.errors import ConfigError, DataError, RunError
+from training.errors import ConfigError, DataError, Failing, RunError
 from training.evaluation import (
     Request,
     Subject,
@@ -80,6 +81,8 @@ def _new_run(options: argparse.Namespace) -> tuple[RunConfig, Dataset]:
         "log_every_kimg": options.log_every,
         "sample_every_kimg": options.sample_every,
         "checkpoint_every_kimg": options.checkpoint_every,
+        "doctor_every_kimg": options.doctor_every,
+        "on_failure": options.on_failure,
     }
     try:
         config = RunConfig(
@@ -113,13 +116,16 @@ def _known_trainer(
     """Return the trainer of a run, untrained, and its data."""
     device = place(options.device, options.threads)
     run, config, dataset = _known_run(path, options)
+    if getattr(options, "on_failure", None):
+        config = config.model_copy(update={"on_failure": options.on_failure})
     return Trainer(config, dataset, run, device, processes), dataset
 
 
 def _refuse_new_settings(options: argparse.Namespace) -> None:
     """Raise ``ConfigError`` for options that a resumed run, whose settings are known, would ignore."""
     data = ("data", "dry_run", "size", "channels", "skip_bad", "image_column", "label_column")
-    for name in (*data, "out", "kimg", "set", "log_every", "sample_every", "checkpoint_every"):
+    own = ("out", "kimg", "set", "log_every", "sample_every", "checkpoint_every", "doctor_every")
+    for name in (*data, *own):
         if getattr(options, name):
             option = "--" + name.replace("_", "-")
             raise ConfigError(f"{option} cannot be given with --resume: a run goes on with its own settings")
@@ -232,6 +238,16 @@ def evaluate(options: argparse.Namespace) -> None:
     trainer, dataset = _known_trainer(options.subject, options)
     subject = run_subject(trainer, request.weights)
     _judge(subject, dataset, options, request, options.out or trainer.run.path)
+
+
+def doctor(options: argparse.Namespace) -> None:
+    """Say what went wrong in a run; raises ``Failing`` if anything did."""
+    require_one_process("doctor")
+    trainer, _ = _known_trainer(options.run, options)
+    consultation = consult(trainer)
+    print(consultation.text)
+    if consultation.named:
+        raise Failing(f"{options.run}: " + ", ".join(failure.value for failure in consultation.failures))
 
 
 def export(options: argparse.Namespace) -> None:

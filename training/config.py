@@ -50,6 +50,10 @@ _ZERO_BLOCKS = "r3gan's blocks start at zero, and a weight of zeros has no singu
 _FIXED_START = "r3gan's blocks must start as the identity (fixup), as no norm keeps them in bounds"
 
 
+_CHECKS, _SHORTEST_CHECK_KIMG = 40, 2.0
+"""A check costs as much as training on some 150 images: at the recipes' own lengths it is hardly felt."""
+
+
 class Recipe(Frozen):
     """Everything that makes a run what it is, save the data, the seed and the device."""
 
@@ -207,8 +211,11 @@ class FolderOptions(Frozen):
     label_column: str | None = None
 
 
+OnFailure = Literal["warn", "stop", "rollback"]
+
+
 class RunConfig(Frozen):
-    """A run: a recipe on a data set, from a seed, with how often it reports and saves."""
+    """A run: a recipe on a data set, from a seed, with how often it reports, saves and is examined."""
 
     recipe: Recipe
     data: str
@@ -222,6 +229,15 @@ class RunConfig(Frozen):
     log_every_kimg: float = Field(default=1.0, gt=0)
     sample_every_kimg: float = Field(default=20.0, gt=0)
     checkpoint_every_kimg: float = Field(default=20.0, gt=0)
+    doctor_every_kimg: float | None = Field(default=None, gt=0)
+    """How often the doctor looks; None is a fortieth of the run, and two thousand images at least."""
+    on_failure: OnFailure = "warn"
+    """What happens when the doctor names a failure."""
+
+    @property
+    def check_every_kimg(self) -> float:
+        """How often the doctor looks, in thousand images."""
+        return self.doctor_every_kimg or max(self.recipe.total_kimg / _CHECKS, _SHORTEST_CHECK_KIMG)
 
 
 def _parse_value(text: str) -> Any:  # noqa: ANN401 - a setting is any JSON value

@@ -25,3 +25,7 @@ class NotWritten(TrainingError):
 
 class ExportError(TrainingError):
     """The exported graph is not what was trained; nothing was written to the models."""
+
+
+class Failing(TrainingError):
+    """The doctor named a failure: the run ended for it as it was told to, or is reported to have it."""

@@ -1,9 +1,9 @@
-"""What a run shows of itself: progress bar, metrics.jsonl, TensorBoard, sample grids."""
+"""What a run shows of itself: progress bar, metrics.jsonl, the doctor's log, TensorBoard, grids."""
 
 from __future__ import annotations
 
 import sys
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from tqdm import tqdm
@@ -29,6 +29,7 @@ class Monitor:
             if int(grid.stem) > images_seen:
                 grid.unlink()
         self._metrics = Journal(run.metrics_file, images_seen)
+        self._doctor_log = Journal(run.doctor_log, images_seen)
         self._board = Board(run.tensorboard, images_seen)
         self._bar = tqdm(
             total=total_images,
@@ -47,6 +48,7 @@ class Monitor:
         self._bar.close()
         self._board.close()
         self._metrics.close()
+        self._doctor_log.close()
 
     def advance(self, images: int) -> None:
         """Move the bar on."""
@@ -58,6 +60,15 @@ class Monitor:
         self._board.scalars(images_seen, means)
         self._bar.set_postfix({name: f"{value:.3g}" for name, value in means.items()}, refresh=False)
 
+    def record_check(self, images_seen: int, numbers: dict[str, float], **facts: Any) -> None:  # noqa: ANN401 - any JSON
+        """Write what the doctor found to its log, and its figures to TensorBoard."""
+        self._doctor_log.write(images_seen, **facts)
+        self._board.scalars(images_seen, {f"doctor/{name}": value for name, value in numbers.items()})
+
+    def say(self, text: str) -> None:
+        """Write lines to stderr, above the bar."""
+        self._bar.write(text, file=sys.stderr)
+
     def sample(self, images_seen: int, sampler: Sampler) -> None:
         """Draw the fixed latent batch and keep the picture."""
         picture = draw_overview(sampler)
@@ -66,8 +77,9 @@ class Monitor:
         self._board.picture(images_seen, "samples", np.asarray(picture))
 
     def sync(self) -> None:
-        """Have the metrics outlive a power cut, as the checkpoint that follows will."""
+        """Have metrics and checks outlive a power cut, as the checkpoint that follows will."""
         self._metrics.sync()
+        self._doctor_log.sync()
 
     def animate(self) -> None:
         """Make the animation of the grids there are."""
@@ -88,6 +100,12 @@ class SilentMonitor(Monitor):
 
     def report(self, images_seen: int, means: dict[str, float], **facts: float) -> None:
         """Write nothing."""
+
+    def record_check(self, images_seen: int, numbers: dict[str, float], **facts: Any) -> None:  # noqa: ANN401 - any JSON
+        """Write nothing."""
+
+    def say(self, text: str) -> None:
+        """Say nothing."""
 
     def sample(self, images_seen: int, sampler: Sampler) -> None:
         """Draw nothing."""

@@ -52,6 +52,16 @@ class RunDirectory:
         return self.path / "checkpoints"
 
     @property
+    def best(self) -> Path:
+        """The whole state in which the averaged generator was nearest to the data, as a checkpoint."""
+        return self.path / "best"
+
+    @property
+    def doctor_log(self) -> Path:
+        """The doctor's checks, one JSON object a line."""
+        return self.path / "doctor.jsonl"
+
+    @property
     def report_file(self) -> Path:
         """The evaluation, JSON."""
         return self.path / "report.json"
@@ -81,17 +91,21 @@ class RunDirectory:
             ) from holder
 
     def _sweep(self) -> None:
-        for file in (self.config_file, self.metrics_file, self.animation_file):
+        for file in (self.config_file, self.metrics_file, self.doctor_log, self.animation_file):
             sweep(self.path, file.name)  # not the reports: an evaluation may be writing one
-        for folder in (self.samples, self.checkpoints):
+        for folder in (self.samples, self.checkpoints, self.best):
             sweep(folder)
 
     def create(self, config: RunConfig) -> None:
         """Make the directory for a new run; raises ``RunError`` if a run is there already."""
         if self.config_file.exists():
             raise RunError(f"{self.path} holds a run already: pass --resume to go on, or another --out")
-        for folder in (self.path, self.tensorboard, self.samples, self.checkpoints):
+        for folder in (self.path, self.tensorboard, self.samples, self.checkpoints, self.best):
             folder.mkdir(parents=True, exist_ok=True)
+        self.write_config(config)
+
+    def write_config(self, config: RunConfig) -> None:
+        """Write the configuration, all of it or nothing."""
         write_whole(self.config_file, (config.model_dump_json(indent=2) + "\n").encode())
 
     def read_config(self) -> RunConfig:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import time
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from training.batches import Batches
-from training.checkpoint import checkpoints, load_newest, save_checkpoint, set_later_aside
+from training.checkpoint import checkpoints, go_back, load_newest, save_checkpoint, set_later_aside
 from training.config import RunConfig
 from training.data import Dataset
 from training.distributed import Processes
+from training.doctor import Check, Doctor, Failure, Finding, non_finite
 from training.ema import ema_beta, update_average
-from training.errors import ConfigError, TrainingError
+from training.errors import ConfigError, Failing, TrainingError
 from training.game import Game, dealt
 from training.interrupts import Interrupts
 from training.monitor import Monitor, SilentMonitor
@@ -58,6 +60,7 @@ class Trainer:
         self._dataset, self._device = dataset, device
         self.state = State.fresh(config, self.spec, device, self.processes)
         self.total_images = round(self.recipe.total_kimg * 1000)
+        self.doctor = Doctor(self.recipe, dataset, self.spec, self.total_images)
 
     @cached_property
     def batches(self) -> Batches:
@@ -83,8 +86,14 @@ class Trainer:
         folder = self.run.checkpoints
         if checkpoints(folder):
             path, saved = load_newest(folder)
-            self.state.load(saved)
+            self.take_up(saved)
             set_later_aside(folder, path)
+
+    def take_up(self, saved: dict[str, Any]) -> None:
+        """Be where a checkpoint was; raises ``RunError`` if it is of other settings or another device."""
+        self.state.load(saved)
+        if "doctor" in saved:  # checkpoints from before there was a doctor have none
+            self.doctor.load_state_dict(saved["doctor"])
 
     def recall(self) -> dict[str, Any]:
         """Take the averaged generator of the newest sound checkpoint, to draw from; any device will do.
@@ -99,24 +108,35 @@ class Trainer:
         """Play until the recipe's images are seen.
 
         An interrupt is granted between two steps, in all processes between the same two: it saves and raises
-        ``KeyboardInterrupt``.
+        ``KeyboardInterrupt``. ``Failing`` is raised where the doctor names a failure and the run is to end
+        for one.
         """
         state = self.state
         with Interrupts() as interrupts, self._monitor() as monitor:
             if state.steps == 0:
                 self.checkpoint()
-            while state.images_seen < self.total_images:
-                self._step(monitor)
-                if self.processes.any(wish=interrupts.wanted):
-                    self._save(monitor)
-                    monitor.animate()
-                    raise KeyboardInterrupt
-            if state.figures:
-                self._report(monitor)
-            if not self.run.grid_file(state.images_seen).exists():
-                monitor.sample(state.images_seen, self.sampler)
-            self._save(monitor)  # last: a run that has this checkpoint has all the rest
-            monitor.animate()
+            try:
+                self._play(monitor, interrupts)
+            except Diverged as error:
+                self._note_divergence(monitor, error)
+                raise
+
+    def _play(self, monitor: Monitor, interrupts: Interrupts) -> None:
+        state = self.state
+        while state.images_seen < self.total_images:
+            self._step(monitor)
+            if self.processes.any(wish=interrupts.wanted):
+                self._save(monitor)
+                monitor.animate()
+                raise KeyboardInterrupt
+        if state.figures:
+            self._report(monitor)
+        if self.doctor.last_check != state.images_seen:
+            self._examine(monitor)
+        if not self.run.grid_file(state.images_seen).exists():
+            monitor.sample(state.images_seen, self.sampler)
+        self._save(monitor)  # last: a run that has this checkpoint has all the rest
+        monitor.animate()
 
     def _save(self, monitor: Monitor) -> None:
         """Save the whole state, after the figures that it takes for written."""
@@ -125,9 +145,17 @@ class Trainer:
 
     def checkpoint(self) -> None:
         """Save the whole state; raises ``Diverged`` rather than replace a good state by a broken one."""
+        self._save_in(self.run.checkpoints)
+
+    def _save_in(self, folder: Path) -> None:
         self._require_finite()
-        seen, folder = self.state.images_seen, self.run.checkpoints
-        self.processes.by_first(lambda: save_checkpoint(folder, seen, self.state.save()))
+
+        def save() -> None:
+            folder.mkdir(exist_ok=True)  # a run from before there was a doctor has none for the best
+            whole = {**self.state.save(), "doctor": self.doctor.state_dict()}
+            save_checkpoint(folder, self.state.images_seen, whole)
+
+        self.processes.by_first(save)
 
     def _monitor(self) -> Monitor:
         kind = Monitor if self.processes.is_first else SilentMonitor
@@ -167,8 +195,11 @@ class Trainer:
             every = every_kimg * 1000
             return now // every > before // every
 
+        self.doctor.watch_turn(self.state)
         if due(config.log_every_kimg):
             self._report(monitor)
+        if due(config.check_every_kimg):
+            self._examine(monitor)
         if due(config.sample_every_kimg):
             monitor.sample(now, self.sampler)
         if due(config.checkpoint_every_kimg):
@@ -185,10 +216,64 @@ class Trainer:
         )
         state.figures.clear()
 
-    def _set_learning_rates(self) -> None:
-        recipe = self.recipe
+    def examine(self) -> Check:
+        """Let the doctor look at the run as it is."""
+        return self.doctor.check(self.state, self._rate)
+
+    def _examine(self, monitor: Monitor) -> None:
+        """Let the doctor look; keep the state if it is the best so far, and act on what was found.
+
+        Every process looks, and sees the same: so all go on, or none does.
+        """
+        check = self.examine()
+        numbers, facts = check.signals.numbers(), check.document()
+        monitor.record_check(self.state.images_seen, numbers, steps=self.state.steps, **facts)
+        if check.is_best:
+            self._save_in(self.run.best)
+        if check.new:
+            self._note(monitor, check.new)
+
+    def _note_divergence(self, monitor: Monitor, error: Diverged) -> None:
+        finding = non_finite(self.recipe, str(error))
+        document = finding.document()
+        monitor.record_check(self.state.images_seen, {}, findings=[document], new=[document["failure"]])
+        self._note(monitor, [finding])
+
+    def _note(self, monitor: Monitor, findings: list[Finding]) -> None:
+        """Say what was found; end the run if it is to end for it."""
+        now, policy = self.state.images_seen, self.config.on_failure
+        for finding in findings:
+            monitor.say(f"the doctor, after {now:,} images: {finding.text()}")
+        names = ", ".join(finding.failure.value for finding in findings)
+        if policy == "stop":
+            if not any(finding.failure is Failure.NON_FINITE for finding in findings):
+                self._save(monitor)
+            raise Failing(f"{names} after {now:,} images; {self.run.path} was stopped, and --resume goes on")
+        if policy == "rollback":
+            raise Failing(f"{names} after {now:,} images; {self._roll_back(monitor)}")
+
+    def _roll_back(self, monitor: Monitor) -> str:
+        """Make the best state the newest checkpoint, take it up, and say so."""
+        failed_at = self.state.images_seen
+        if not checkpoints(self.run.best):
+            return f"{self.run.path} has no best state yet to go back to"
+        path, saved = load_newest(self.run.best)
+        self.take_up(saved)
+        self.processes.by_first(lambda: go_back(self.run.checkpoints, path))
+        monitor.record_check(failed_at, {}, rolled_back_to=self.state.images_seen)
+        return (
+            f"{self.run.path} went back to its best averaged weights, those after {self.state.images_seen:,}"
+        )
+
+    @property
+    def _rate(self) -> float:
+        """The learning rates' present share of what the recipe says."""
+        decay = self.recipe.learning_rate_decay
         left = 1.0 - self.state.images_seen / self.total_images
-        factor = min(1.0, left / recipe.learning_rate_decay) if recipe.learning_rate_decay else 1.0
+        return min(1.0, left / decay) if decay else 1.0
+
+    def _set_learning_rates(self) -> None:
+        recipe, factor = self.recipe, self._rate
         for optimiser, config in (
             (self.state.generator_optimiser, recipe.generator_optimiser),
             (self.state.discriminator_optimiser, recipe.discriminator_optimiser),

@@ -1,0 +1,98 @@
+"""One trial: a case from a seed, trained as always, and what the doctor said of it."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from bench.sabotage.cases import Case
+from training.config import RunConfig, override
+from training.data import load_dataset
+from training.monitor import Monitor
+from training.provenance import begun_with
+from training.recipes import recipe_named
+from training.run import RunDirectory
+from training.trainer import Diverged, Trainer
+
+RESULTS = Path(__file__).parent.parent / "results" / "sabotage"
+_CACHE = Path(".cache/forger")
+_CHECKS = 20
+
+
+class _Sabotaged(Trainer):
+    """A trainer whose run is tampered with after every turn."""
+
+    hook: Callable[[Trainer], None] | None = None
+
+    def _after_step(self, monitor: Monitor, before: int) -> None:
+        super()._after_step(monitor, before)
+        if self.hook is not None:
+            self.hook(self)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A case, played from a seed."""
+
+    case: Case
+    seed: int
+    folder: Path = RESULTS
+
+    @property
+    def result(self) -> Path:
+        """Where what came out is written."""
+        return self.folder / f"{self.case.key}-{self.seed}.json"
+
+    def run(self) -> dict[str, Any]:
+        """Train, and write down every check and when each failure was first named."""
+        case = self.case
+        dataset = load_dataset(case.base.data, _CACHE)
+        if case.edit is not None:
+            dataset = case.edit(dataset, np.random.default_rng(self.seed))
+        settings = [*case.base.settings, *case.settings, f"total_kimg={case.base.kimg}"]
+        config = RunConfig(
+            recipe=override(recipe_named(case.base.recipe), settings),
+            data=case.base.data,
+            dataset_digest=dataset.digest,
+            seed=self.seed,
+            provenance=begun_with(),
+            doctor_every_kimg=case.base.kimg / _CHECKS,
+        )
+        started = time.process_time()
+        with tempfile.TemporaryDirectory() as folder:
+            run = RunDirectory(Path(folder))
+            run.create(config)
+            trainer = _Sabotaged(config, dataset, run, torch.device("cpu"))
+            trainer.hook = case.hook
+            try:
+                trainer.train()
+            except Diverged as error:
+                print(f"  {error}")
+            lines = [json.loads(line) for line in run.doctor_log.read_text(encoding="utf-8").splitlines()]
+        document = {
+            "case": case.name,
+            "recipe": config.recipe.model_dump(mode="json"),
+            "seed": self.seed,
+            "cpu_s": round(time.process_time() - started, 1),
+            "expected": sorted(failure.value for failure in case.expected),
+            "checks": [line["signals"] for line in lines if "signals" in line],
+            "named": [
+                {"images_seen": line["images_seen"], **finding}
+                for line in lines
+                for finding in line.get("findings", [])
+                if finding["failure"] in line.get("new", [])
+            ],
+        }
+        self.folder.mkdir(parents=True, exist_ok=True)
+        temporary = self.result.with_suffix(".partial")
+        temporary.write_text(json.dumps(document) + "\n", encoding="utf-8")
+        temporary.replace(self.result)
+        return document

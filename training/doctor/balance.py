@@ -1,0 +1,109 @@
+"""The rules for what stands between the two players: who stands still, wins too easily, or tells nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from training.config import Recipe
+from training.doctor.course import POOR, Course
+
+_STILL = 1e-5
+"""Share of its weights' norm that a network moves in a turn at least; healthy ones move 1e-3."""
+_STRIDE = 0.02
+"""A step that moves D this far leaps; healthy ones stay below 0.015 once they have begun."""
+_AHEAD = 8.0
+"""How many times as far D moves in a step as G before it is too fast; healthy ones stay below 4."""
+_CHECKS = 6
+"""D wins for a while at the beginning of many runs; only one that goes on winning is too strong."""
+_TURNS = 80
+_TOLD = 0.99
+_LEARNT = 0.06
+_BY_HEART = 0.1
+_SURE = 2.5
+_FEW_ROWS, _OFTEN = 200, 200
+_COPIES = 0.4
+_CHANCE = 0.57
+
+
+def still(name: str, who: str) -> Callable[[Course, Recipe], str | None]:
+    """Return the rule for a player whose signal ``name`` says that it does not move."""
+
+    def rule(course: Course, _recipe: Recipe) -> str | None:
+        steps, rate = course.latest(name, 2), course.now.rate
+        if rate < 0.05 or not steps or max(steps) > _STILL * rate:
+            return None
+        return f"a turn moves {who}'s weights by {max(steps):.1g} of their norm; healthy ones move by 1e-3"
+
+    return rule
+
+
+def overfits(course: Course, _recipe: Recipe) -> str | None:
+    """Say what shows that D knows the training samples by heart, or that G copies them, or None."""
+    now, known = course.now, course.typical("auc_held_out")
+    error = now.auc_held_out_error
+    if known is None or error is None:
+        return None
+    told = f"D ranks a training sample above one it never saw {known:.0%} of the time (50 % is no difference)"
+    if known - 0.5 >= max(_BY_HEART, _SURE * error):
+        return told
+    shown = now.images_seen / max(now.train_rows, 1)
+    recent = course.latest("auc_held_out", 5)
+    if now.train_rows <= _FEW_ROWS and shown >= _OFTEN and recent and sum(recent) / 5 - 0.5 >= error:
+        return f"{told}, and each of the {now.train_rows} has been shown {shown:,.0f} times"
+    near = course.typical("nearest")
+    if near is not None and near <= _COPIES and course.always("spread", lambda spread: spread >= 0.4):
+        return (
+            f"draws lie {near:.2f} times as far from a training sample as held-out ones do: they are copies"
+        )
+    return None
+
+
+def too_strong(course: Course, recipe: Recipe) -> str | None:
+    """Say what shows that D leaves G nothing to learn from, or None.
+
+    A Wasserstein critic at its optimum is what that game asks for, so there only the length of steps counts.
+    """
+    if fast := _too_fast(course, recipe):
+        return fast
+    told = course.typical("auc_drawn", _CHECKS)
+    if told is None or recipe.loss == "wasserstein":
+        return None
+    if course.now.turns < _TURNS or not course.always("auc_drawn", lambda auc: auc >= _TOLD, _CHECKS):
+        return None
+    effect = _nothing_to_learn(course)
+    return effect and f"D tells {told:.1%} of pairs of a real and a drawn sample apart, {effect}"
+
+
+def _nothing_to_learn(course: Course) -> str | None:
+    now = course.now
+    if course.always("g_slope", lambda slope: slope <= _LEARNT, _CHECKS):
+        return f"and at its scores G's loss has slope {now.g_slope:.3f} of at most 1"
+    if course.always("d_slope", lambda slope: slope <= _LEARNT, _CHECKS):
+        return f"and has next to nothing left to learn: its loss has slope {now.d_slope:.3f} of at most 1"
+    if course.mature(0.3) and not course.improves and (course.typical("distance_pooled") or 0.0) >= POOR:
+        return "and draws come no nearer to the data"
+    return None
+
+
+def _too_fast(course: Course, recipe: Recipe) -> str | None:
+    stride, other = course.typical("d_step"), course.typical("g_step")
+    if stride is None or not other or course.leapt:
+        return None
+    stride /= recipe.discriminator_steps
+    if stride < _STRIDE or stride < _AHEAD * other:
+        return None
+    return (
+        f"a step moves D by {stride:.1%} of its weights' norm, {stride / other:.0f} times as far as G: each "
+        "step of G is taught by another D"
+    )
+
+
+def blind(course: Course, _recipe: Recipe) -> str | None:
+    """Say what shows that D tells drawn from real no better than by chance, where all can see it, or None."""
+    told, away = course.latest("auc_drawn"), course.typical("distance_pooled")
+    if not course.mature(0.25) or not told or away is None or course.improves or course.leapt:
+        return None
+    mean = sum(told) / len(told)
+    if away < POOR or mean > _CHANCE:
+        return None
+    return f"D tells {mean:.0%} of pairs apart, as by chance, though draws are at {away:.2f} from the data"

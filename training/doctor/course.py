@@ -1,0 +1,91 @@
+"""The course of a run's signals, and the questions that rules ask of it.
+
+Names of signals are fields of :class:`~training.doctor.signals.Signals`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from statistics import median
+
+from training.doctor.signals import Signals
+
+LATEST = 3
+"""Checks that must agree before a failure is named: one alone may be chance."""
+POOR = 0.4
+"""A distance from the data at which all can see that draws are not real: a single point in their middle."""
+_STRIDE = 0.02
+"""A turn that moves G by this share of its weights' norm leaps; healthy ones stay below 0.015."""
+_ENOUGH = 6
+"""Checks from which a trend can be told."""
+_TURNS = 150
+"""Turns before which no generator can be held to have failed: the quickest recipes need as many."""
+_GAIN = 0.95
+
+
+class Course:
+    """All checks of a run so far, oldest first."""
+
+    def __init__(self, history: list[Signals]) -> None:
+        self.checks = history
+        self.now = history[-1]
+
+    def values(self, name: str) -> list[float]:
+        """Return the signal at every check where it was measured."""
+        found = (getattr(check, name) for check in self.checks)
+        return [float(value) for value in found if value is not None]
+
+    def latest(self, name: str, count: int = LATEST) -> list[float]:
+        """Return the signal at the last checks, or nothing if one of them, or so many, lack it."""
+        found = [getattr(check, name) for check in self.checks[-count:]]
+        return found if len(found) == count and None not in found else []
+
+    def typical(self, name: str, count: int = LATEST) -> float | None:
+        """Return the median of the last checks, or None if there are not so many."""
+        found = self.latest(name, count)
+        return median(found) if found else None
+
+    def always(self, name: str, holds: Callable[[float], bool], count: int = LATEST) -> bool:
+        """Tell whether it held at each of the last checks."""
+        found = self.latest(name, count)
+        return bool(found) and all(holds(value) for value in found)
+
+    def mature(self, progress: float) -> bool:
+        """Tell whether so much of the run is done, in enough turns to learn and enough checks to show it."""
+        done = self.now.progress >= progress and self.now.turns >= _TURNS
+        return done and len(self.checks) >= _ENOUGH
+
+    @property
+    def improves(self) -> bool:
+        """Tell whether the averaged generator came nearer to the data in the last third of the checks.
+
+        Inside the classes, or in all: young generators learn the one before the other. Also True while
+        there are too few checks to say.
+        """
+        return self._falls("distance") or self._falls("distance_pooled")
+
+    def _falls(self, name: str) -> bool:
+        distances = self.values(name)
+        window = max(LATEST, len(distances) // 3)
+        if len(distances) < 2 * window:
+            return True
+        return min(distances[-window:]) < _GAIN * min(distances[:-window])
+
+    @property
+    def leaps(self) -> bool:
+        """Tell whether turns move G too far for anything to settle."""
+        stride = self.typical("g_step")
+        return stride is not None and stride >= _STRIDE
+
+    @property
+    def leapt(self) -> bool:
+        """Tell whether one of the latest turns that were measured moved G so far."""
+        return max(self.latest("g_step"), default=0.0) >= 1.5 * _STRIDE
+
+    def grows(self, name: str) -> bool:
+        """Tell whether it is a fifth higher than a third of the run ago; True if that is not known."""
+        found = self.values(name)
+        window = max(LATEST, len(found) // 3)
+        if len(found) < 2 * window:
+            return True
+        return median(found[-LATEST:]) > 1.2 * median(found[-window - LATEST : -window])
