@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.league.board import Board, settled
+from training.run import RunDirectory
 
 RUNS = Path("runs/league")
 _ENVIRONMENT = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
@@ -97,7 +98,6 @@ class Match:
     def _facts(self, cpu_s: float) -> dict[str, Any]:
         report = json.loads((self.run / "report.json").read_text(encoding="utf-8"))
         config = json.loads((self.run / "config.json").read_text(encoding="utf-8"))
-        log = self.run / "doctor.jsonl"
         return {
             "recipe": self.recipe,
             "recipe_digest": settled(self.recipe)[1],
@@ -108,11 +108,17 @@ class Match:
             "kimg": self.kimg,
             "cpu_s": round(cpu_s, 1),
             "images_per_cpu_s": self.images_per_cpu_s,
-            "doctor": [json.loads(line) for line in log.read_text().splitlines()] if log.is_file() else None,
+            "doctor": self._named_by_the_doctor(),
             "evaluation": {
                 key: report[key] for key in ("images", "seed", "weights", "feature_space", "rows")
             },
         }
+
+    def _named_by_the_doctor(self) -> list[dict[str, Any]]:
+        """Return which failures were named when, for the first time each."""
+        lines = RunDirectory(self.run).doctor_log.read_text(encoding="utf-8").splitlines()
+        checks = [json.loads(line) for line in lines]
+        return [{key: check[key] for key in ("images_seen", "new")} for check in checks if check.get("new")]
 
 
 def _training(arguments: list[str], started: Callable[[subprocess.Popen[bytes]], None]) -> tuple[int, float]:

@@ -100,7 +100,7 @@ def _doctor(played: list[Result]) -> str:
     said = Counter(
         finding
         for result in played
-        for finding in sorted({name for check in result["doctor"] or [] for name in check.get("new", [])})
+        for finding in sorted({name for check in result["doctor"] for name in check["new"]})
     )
     if not said:
         return "healthy"
