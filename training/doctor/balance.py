@@ -10,9 +10,10 @@ from training.doctor.course import POOR, Course
 _STILL = 1e-5
 """Share of its weights' norm that a network moves in a turn at least; healthy ones move 1e-3."""
 _STRIDE = 0.02
-"""A step that moves D this far leaps; healthy ones stay below 0.015 once they have begun."""
-_AHEAD = 8.0
-"""How many times as far D moves in a step as G before it is too fast; healthy ones stay below 4."""
+"""A step that moves D this far leaps; most healthy ones stay below."""
+_AHEAD = 4.0
+"""How many times as far as G a D that leaps may move; healthy ones that do move 2.7 times as far."""
+_WINDOW = 5
 _CHECKS = 6
 """D wins for a while at the beginning of many runs; only one that goes on winning is too strong."""
 _TURNS = 80
@@ -20,6 +21,8 @@ _TOLD = 0.99
 _LEARNT = 0.06
 _BY_HEART = 0.1
 _SURE = 2.5
+_SOON = 10
+"""Times that each training sample must have been shown before any of them can be known by heart."""
 _FEW_ROWS, _OFTEN = 200, 200
 _COPIES = 0.4
 _CHANCE = 0.57
@@ -40,13 +43,12 @@ def still(name: str, who: str) -> Callable[[Course, Recipe], str | None]:
 def overfits(course: Course, _recipe: Recipe) -> str | None:
     """Say what shows that D knows the training samples by heart, or that G copies them, or None."""
     now, known = course.now, course.typical("auc_held_out")
-    error = now.auc_held_out_error
-    if known is None or error is None:
+    error, shown = now.auc_held_out_error, now.images_seen / max(now.train_rows, 1)
+    if known is None or error is None or shown < _SOON:
         return None
     told = f"D ranks a training sample above one it never saw {known:.0%} of the time (50 % is no difference)"
     if known - 0.5 >= max(_BY_HEART, _SURE * error):
         return told
-    shown = now.images_seen / max(now.train_rows, 1)
     recent = course.latest("auc_held_out", 5)
     if now.train_rows <= _FEW_ROWS and shown >= _OFTEN and recent and sum(recent) / 5 - 0.5 >= error:
         return f"{told}, and each of the {now.train_rows} has been shown {shown:,.0f} times"
@@ -78,23 +80,28 @@ def _nothing_to_learn(course: Course) -> str | None:
     now = course.now
     if course.always("g_slope", lambda slope: slope <= _LEARNT, _CHECKS):
         return f"and at its scores G's loss has slope {now.g_slope:.3f} of at most 1"
+    if not course.mature(0.3) or course.improves:
+        return None
     if course.always("d_slope", lambda slope: slope <= _LEARNT, _CHECKS):
         return f"and has next to nothing left to learn: its loss has slope {now.d_slope:.3f} of at most 1"
-    if course.mature(0.3) and not course.improves and (course.typical("distance_pooled") or 0.0) >= POOR:
+    if (course.typical("distance_pooled") or 0.0) >= POOR:
         return "and draws come no nearer to the data"
     return None
 
 
 def _too_fast(course: Course, recipe: Recipe) -> str | None:
-    stride, other = course.typical("d_step"), course.typical("g_step")
-    if stride is None or not other or course.leapt:
+    """Weigh D's strides over several checks: leaps make weights large, and the next steps look small."""
+    strides, others = course.latest("d_step", _WINDOW), course.latest("g_step", _WINDOW)
+    if not strides or not any(others) or course.leapt:
         return None
-    stride /= recipe.discriminator_steps
-    if stride < _STRIDE or stride < _AHEAD * other:
+    steps = [stride / recipe.discriminator_steps for stride in strides]
+    stride, other = sum(steps) / _WINDOW, sum(others) / _WINDOW
+    long = sum(step >= _STRIDE for step in steps) > 1
+    if not long or stride < _STRIDE or stride < _AHEAD * other:
         return None
     return (
-        f"a step moves D by {stride:.1%} of its weights' norm, {stride / other:.0f} times as far as G: each "
-        "step of G is taught by another D"
+        f"a step moves D by {stride:.1%} of its weights' norm, {stride / other:.0f} times as far as G, which "
+        "is taught by another D each time"
     )
 
 

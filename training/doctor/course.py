@@ -57,7 +57,7 @@ class Course:
 
     @property
     def improves(self) -> bool:
-        """Tell whether the averaged generator came nearer to the data in the last third of the checks.
+        """Tell whether the averaged generator came nearer to the data in the later half of the checks.
 
         Inside the classes, or in all: young generators learn the one before the other. Also True while
         there are too few checks to say.
@@ -66,7 +66,7 @@ class Course:
 
     def _falls(self, name: str) -> bool:
         distances = self.values(name)
-        window = max(LATEST, len(distances) // 3)
+        window = max(LATEST, len(distances) // 2)
         if len(distances) < 2 * window:
             return True
         return min(distances[-window:]) < _GAIN * min(distances[:-window])

@@ -1,0 +1,77 @@
+"""What the doctor costs: the CPU time of its checks over that of the training between two of them.
+
+.venv/bin/python -m bench.sabotage.cost
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench.sabotage.trial import RESULTS
+from training.config import RunConfig
+from training.data import load_dataset
+from training.monitor import SilentMonitor
+from training.recipes import recipe_named
+from training.run import RunDirectory
+from training.trainer import Trainer
+
+_CASES = (("default", "mnist5k"), ("dcgan", "mnist5k"), ("gaussian-1d", "gaussian"))
+_TURNS, _CHECKS = 40, 5
+
+
+class _Unwatched(Trainer):
+    """A trainer that takes turns, and nothing else."""
+
+    def _after_step(self, monitor: Any, before: int) -> None:  # noqa: ANN401 - as the trainer's
+        pass
+
+
+def cost(recipe: str, data: str) -> dict[str, float | str]:
+    """Return the share of CPU time that checks take at the recipe's own length, each saved as the best."""
+    dataset = load_dataset(data, Path(".cache/forger"))
+    config = RunConfig(recipe=recipe_named(recipe), data=data, dataset_digest=dataset.digest)
+    with tempfile.TemporaryDirectory() as folder:
+        run = RunDirectory(Path(folder))
+        run.create(config)
+        trainer = _Unwatched(config, dataset, run, torch.device("cpu"))
+        monitor = SilentMonitor(run, 0, 0)
+        for _ in range(3):
+            trainer._step(monitor)  # noqa: SLF001 - what the loop does
+        seen, started = trainer.state.images_seen, time.process_time()
+        for _ in range(_TURNS):
+            trainer._step(monitor)  # noqa: SLF001 - what the loop does
+        per_image_s = (time.process_time() - started) / (trainer.state.images_seen - seen)
+        trainer.examine()  # makes the reference, once a run
+        started = time.process_time()
+        for _ in range(_CHECKS):
+            trainer.examine()
+            trainer._save_in(run.best)  # noqa: SLF001 - the same
+        check_s = (time.process_time() - started) / _CHECKS
+    between_s = config.check_every_kimg * 1000 * per_image_s
+    return {
+        "recipe": recipe,
+        "data": data,
+        "check_every_kimg": config.check_every_kimg,
+        "check_ms": round(1000 * check_s, 1),
+        "images_per_cpu_s": round(1.0 / per_image_s, 1),
+        "share": round(check_s / between_s, 5),
+    }
+
+
+def main() -> None:
+    """Measure, print and keep the costs."""
+    torch.set_num_threads(1)
+    costs = [cost(recipe, data) for recipe, data in _CASES]
+    for one in costs:
+        print(one)
+    RESULTS.with_name("sabotage-cost.json").write_text(json.dumps(costs, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
