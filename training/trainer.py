@@ -125,7 +125,8 @@ class Trainer:
         state = self.state
         while state.images_seen < self.total_images:
             self._step(monitor)
-            if self.processes.any(wish=interrupts.wanted):
+            wanted = self.processes.any(wish=interrupts.wanted)
+            if wanted and state.images_seen < self.total_images:  # at the end, the end is nearer than a stop
                 self._save(monitor)
                 monitor.animate()
                 raise KeyboardInterrupt

@@ -43,7 +43,7 @@ class Budget:
             "train", "--data", "gaussian" if self.recipe == "gaussian-1d" else "digits",
             "--recipe", self.recipe, "--out", str(out), "--cache", str(cache), "--threads", "1",
             "--log-every", str(per_step * 5), "--sample-every", str(per_step * 32),
-            "--checkpoint-every", str(per_step * 8),
+            "--checkpoint-every", str(per_step * 8), "--doctor-every", str(per_step * 12),
             *(part for setting in settings for part in ("--set", setting)),
         ]  # fmt: skip
 

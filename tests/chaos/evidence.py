@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from training.checkpoint import load_newest
+from training.checkpoint import checkpoints, load_newest
 from training.run import RunDirectory
 
 _TIMES = {"wall_time_s"}
@@ -21,15 +21,20 @@ _TIMES = {"wall_time_s"}
 def evidence(path: Path) -> dict[str, str]:
     """Return a line for each thing that must not depend on how often the run was stopped.
 
-    Weights, averages, optimisers, random states and counters of the last checkpoint; every metric; the
-    grids and their animation; TensorBoard's curves as TensorBoard reads them.
+    Weights, averages, optimisers, random states and counters of the last checkpoint; every metric; every
+    check of the doctor, and the state that it thinks best; the grids and their animation; TensorBoard's
+    curves as TensorBoard reads them.
     """
     run = RunDirectory(path)
     checkpoint, state = load_newest(run.checkpoints)
     found = {"checkpoint": checkpoint.name, **dict(_leaves("state", state))}
-    for number, line in enumerate(run.metrics_file.read_text().splitlines()):
-        figures = {name: value for name, value in json.loads(line).items() if name not in _TIMES}
-        found[f"metrics line {number}"] = json.dumps(figures)
+    for file in (run.metrics_file, run.doctor_log):
+        for number, line in enumerate(file.read_text().splitlines()):
+            figures = {name: value for name, value in json.loads(line).items() if name not in _TIMES}
+            found[f"{file.name}, line {number}"] = json.dumps(figures)
+    if checkpoints(run.best):
+        best, state = load_newest(run.best)
+        found |= {"best": best.name, **dict(_leaves("best", state))}
     for picture in (*run.grids(), run.animation_file):
         found[picture.name] = _digest(picture.read_bytes())
     found |= _curves(run.tensorboard)
