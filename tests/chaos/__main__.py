@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import random
 import secrets
 import signal
@@ -30,7 +29,6 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, lambda *_: None)
-    logging.getLogger("tensorboard").setLevel(logging.ERROR)  # it tells each of the restarts
     print(f"seed {asked.seed}: ARGS='--seed {asked.seed}' tries the same again, as far as clocks allow")
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="forger-chaos-") as name:

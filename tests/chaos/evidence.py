@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,7 @@ def _leaves(name: str, value: Any) -> Iterator[tuple[str, str]]:
 
 
 def _curves(folder: Path) -> dict[str, str]:
+    logging.getLogger("tensorboard").setLevel(logging.ERROR)  # it would tell of each restart
     board = EventAccumulator(str(folder), size_guidance={"scalars": 0, "images": 0}).Reload()
     curves = {
         f"curve {tag}": repr([(point.step, point.value) for point in board.Scalars(tag)])
