@@ -35,6 +35,7 @@ class BatchOrder:
 
     def rows(self, start: int, size: int) -> NDArray[np.intp]:
         """Return the rows at positions ``start`` to ``start + size - 1`` of the endless order."""
+        assert start >= 0, "the order has a beginning"
         pieces = []
         while size > 0:
             epoch, offset = divmod(start, self._count)
@@ -48,11 +49,20 @@ class BatchOrder:
 class Batches:
     """Training samples as tensors on a device: images ``[N, C, H, W]`` in [-1, 1], vectors as they are."""
 
-    def __init__(self, part: Part, classes: int | None, seed: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        part: Part,
+        classes: int | None,
+        seed: int,
+        device: torch.device,
+        memory_format: torch.memory_format = torch.contiguous_format,
+    ) -> None:
         self._order = BatchOrder(len(part), seed)
         samples = torch.from_numpy(np.array(part.samples))
         self._is_image = samples.dtype == torch.uint8
-        self._samples = (samples.permute(0, 3, 1, 2).contiguous() if self._is_image else samples).to(device)
+        if self._is_image:
+            samples = samples.permute(0, 3, 1, 2).contiguous(memory_format=memory_format)
+        self._samples = samples.to(device)
         self._classes = classes
         self._labels = None
         if classes is not None and part.labels is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from training.part_config import Averaging
 
@@ -23,11 +23,13 @@ def ema_beta(config: Averaging, batch_size: int, images_seen: int) -> float:
 @torch.no_grad()
 def update_average(averaged: nn.Module, network: nn.Module, beta: float) -> None:
     """Move every weight and running statistic of ``averaged`` towards those of ``network``."""
-    for old, new in zip(averaged.parameters(), network.parameters(), strict=True):
-        old.lerp_(new, 1.0 - beta)
+    old: list[Tensor] = list(averaged.parameters())
+    new: list[Tensor] = list(network.parameters())
     for (name, old_statistic), new_statistic in zip(averaged.named_buffers(), network.buffers(), strict=True):
         # Spectral norm's singular vectors have length one, which an average of them has not.
         if old_statistic.is_floating_point() and not name.endswith(_SINGULAR_VECTORS):
-            old_statistic.lerp_(new_statistic, 1.0 - beta)
+            old.append(old_statistic)
+            new.append(new_statistic)
         else:
             old_statistic.copy_(new_statistic)
+    torch._foreach_lerp_(old, new, 1.0 - beta)

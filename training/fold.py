@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any, cast
 
+import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
@@ -19,6 +20,8 @@ def folded(generator: Generator) -> Generator:
     The copy computes the same function up to rounding, which the export's parity gate checks.
     """
     result = copy.deepcopy(generator).cpu().eval()
+    # Files of models do not tell how images lay in memory when their weights were trained.
+    result.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload] # torch forgot it
     if isinstance(result, ReferencedGenerator):
         result = result.measured()
     for module in list(result.modules()):

@@ -32,6 +32,22 @@ def _optimiser(config: Optimiser, network: torch.nn.Module) -> torch.optim.Optim
             )
 
 
+def _lay_out(network: torch.nn.Module, memory_format: torch.memory_format) -> None:
+    """Lay the weights of convolutions out in memory as images are; nothing changes but the speed."""
+    network.to(memory_format=memory_format)  # type: ignore[call-overload] # torch forgot it
+
+
+def _lay_out_as_parameters(optimiser: torch.optim.Optimizer) -> None:
+    """Lay an optimiser's tensors out in memory as the parameters are.
+
+    Fused steps walk through both side by side; those of a checkpoint lie as they did when it was written.
+    """
+    for parameter, state in optimiser.state.items():
+        for name, value in state.items():
+            if value.shape == parameter.shape and value.stride() != parameter.stride():
+                state[name] = torch.empty_like(parameter).copy_(value)
+
+
 @dataclass
 class State:
     """All that changes while training: what a checkpoint holds."""
@@ -49,13 +65,19 @@ class State:
 
     @classmethod
     def fresh(
-        cls, config: RunConfig, spec: GeneratorSpec, device: torch.device, processes: Processes | None = None
+        cls,
+        config: RunConfig,
+        spec: GeneratorSpec,
+        device: torch.device,
+        memory_format: torch.memory_format = torch.contiguous_format,
+        processes: Processes | None = None,
     ) -> State:
         """Build untrained players from the run's seed, the same in every process."""
         torch.manual_seed(config.seed)
         pair = build_networks(config.recipe.networks, spec)
         for network in (pair.generator, pair.discriminator):
             see_whole_batches(network, processes or Processes())
+            _lay_out(network, memory_format)
         generator, discriminator = pair.generator.to(device), pair.discriminator.to(device)
         return cls(
             generator=generator,
@@ -98,6 +120,8 @@ class State:
         with _fitting(saved):
             for name, module in self._modules().items():
                 module.load_state_dict(saved[name])
+            for optimiser in (self.generator_optimiser, self.discriminator_optimiser):
+                _lay_out_as_parameters(optimiser)
             self.figures.load_state_dict(saved["figures"], device)
             self.set_random_states(saved)
             self._load_counters(saved)

@@ -22,6 +22,7 @@ from training.interrupts import Interrupts
 from training.monitor import Monitor, SilentMonitor
 from training.networks import GeneratorSpec
 from training.part_config import Augmentation
+from training.placement import memory_format_of
 from training.run import RunDirectory
 from training.sampling import Sampler, torch_runner
 from training.state import State
@@ -58,7 +59,8 @@ class Trainer:
         self.processes = processes or Processes()
         self.shards = dealt(self.recipe, self.processes)
         self._dataset, self._device = dataset, device
-        self.state = State.fresh(config, self.spec, device, self.processes)
+        self._memory_format = memory_format_of(self.spec.output)
+        self.state = State.fresh(config, self.spec, device, self._memory_format, self.processes)
         self.total_images = round(self.recipe.total_kimg * 1000)
         self.doctor = Doctor(self.recipe, dataset, self.spec, self.total_images)
 
@@ -66,7 +68,7 @@ class Trainer:
     def batches(self) -> Batches:
         """The training samples on the device; drawing and exporting never ask for them."""
         part = self._dataset.part(held_out=False)
-        return Batches(part, self.spec.classes, self.config.seed, self._device)
+        return Batches(part, self.spec.classes, self.config.seed, self._device, self._memory_format)
 
     @cached_property
     def game(self) -> Game:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
 
 from contract.manifest import ImageOutput
-from training.config import override
+from training.config import RunConfig, override
+from training.data import load_dataset
 from training.ema import update_average
 from training.errors import ConfigError
 from training.game import class_loss
 from training.losses import CrossEntropy, LeastSquares, Minimax, NonSaturating, Wasserstein, build_loss
+from training.monitor import SilentMonitor
 from training.networks import GeneratorSpec, build_networks
 from training.networks.interface import Verdict
 from training.penalties import clip_weights, gradient_penalty, orthogonal_penalty, squared_gradient
 from training.recipes import recipe_named
-from training.shards import Draws
+from training.run import RunDirectory
+from training.shards import Draws, Shard
+from training.trainer import Trainer
 
 REAL = torch.tensor([2.0, -0.5, 0.1])
 FAKE = torch.tensor([-1.0, 0.3, 4.0])
@@ -219,3 +225,26 @@ def test_averages_keep_the_length_of_singular_vectors() -> None:
     vectors = [(name, buffer) for name, buffer in averaged.named_buffers() if name.endswith(("._u", "._v"))]
     assert len(vectors) > 10
     assert all(value(buffer.norm()) == pytest.approx(1, abs=1e-4) for _, buffer in vectors)
+
+
+def test_penalties_are_in_float32_though_the_networks_run_in_bf16(tmp_path: Path, cache: Path) -> None:
+    """The same D at the same samples: its penalty to the last bit, its verdict in bf16's few digits."""
+    dataset = load_dataset("digits", cache)
+    settings = ["networks.generator_channels=4", "networks.discriminator_channels=4", "batch_size=8"]
+    penalties, scores = [], []
+    for precision in ("float32", "bf16"):
+        recipe = override(recipe_named("r3gan"), [*settings, f"precision={precision}"])
+        config = RunConfig(recipe=recipe, data="digits", dataset_digest=dataset.digest)
+        trainer = Trainer(config, dataset, RunDirectory(tmp_path / precision), torch.device("cpu"))
+        discriminator, random = trainer.state.discriminator, torch.Generator().manual_seed(1)
+        with torch.no_grad():  # blocks start as the identity, whose slope has few digits to lose
+            for one in discriminator.parameters():
+                one.add_(torch.randn(one.shape, generator=random), alpha=0.1)
+            real, weights = trainer.batches.at(0, Shard(8))
+            scores.append(trainer.game._judge(real, weights).scores)
+        penalties.append(value(trainer.game._gradient_penalties(real, weights, real.flip(0), weights)))
+        trainer._step(SilentMonitor(trainer.run, 0, 0))
+        assert trainer.state.figures.finite()
+        assert {one.dtype for one in discriminator.parameters()} == {torch.float32}
+    assert penalties[0] == penalties[1] > 0
+    assert 1e-4 < value((scores[0] - scores[1]).abs().max() / scores[0].abs().max()) < 0.1

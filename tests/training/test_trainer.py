@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 import torch
 
+from contract.manifest import ImageOutput
 from training.checkpoint import checkpoint_path, checkpoints, save_checkpoint
 from training.config import RunConfig, override
 from training.data import Dataset, load_dataset
 from training.errors import RunError, TrainingError
+from training.placement import memory_format_of
 from training.recipes import recipe_named
 from training.run import RunDirectory
 from training.trainer import Diverged, Trainer
@@ -221,14 +223,57 @@ def test_a_run_of_a_gpu_is_drawn_from_anywhere_and_goes_on_only_there(
     with pytest.raises(RunError, match="cuda"):
         trainer.resume()
     with torch.no_grad():
-        trainer.state.averaged.to_image.bias.fill_(9.0)
+        trainer.state.averaged.layers.convolutions[-1].bias.fill_(9.0)
     trainer.recall()
-    assert float(trainer.state.averaged.to_image.bias.max()) == 0.0
+    assert float(trainer.state.averaged.layers.convolutions[-1].bias.max()) == 0.0
 
 
 def test_a_generator_that_puts_out_no_numbers_is_not_drawn_from(tmp_path: Path, digits: Dataset) -> None:
     trainer = _trainer(tmp_path / "run", digits, "default", TINY)
     with torch.no_grad():
-        trainer.state.averaged.to_image.bias.fill_(float("nan"))
+        trainer.state.averaged.layers.convolutions[-1].bias.fill_(float("nan"))
     with pytest.raises(TrainingError, match="diverged"):
         trainer.sampler.draw(0, np.arange(2), np.arange(2))
+
+
+@pytest.fixture
+def colourful() -> Dataset:
+    """Images of 16 x 16 in colour: the smallest that are laid out channels last."""
+    noise = np.random.default_rng(0)
+    return Dataset(
+        name="colourful",
+        samples=noise.integers(0, 256, (60, 16, 16, 3), dtype=np.uint8),
+        labels=np.arange(60) % 2,
+        class_names=("a", "b"),
+        held_out=np.arange(60) >= 48,
+    )
+
+
+@pytest.mark.parametrize("recipe", ["default", "r3gan", "wgan-gp"])
+def test_how_images_lie_in_memory_changes_nothing_but_rounding(
+    tmp_path: Path, colourful: Dataset, monkeypatch: pytest.MonkeyPatch, recipe: str
+) -> None:
+    """Channels last, as is chosen here, and channels first; a run begun one way goes on the other way."""
+    assert memory_format_of(ImageOutput(height=16, width=16, channels=3)) is torch.channels_last
+    assert memory_format_of(ImageOutput(height=8, width=8, channels=1)) is torch.contiguous_format
+    states = []
+    formats = [torch.contiguous_format, torch.channels_last]
+    for begun, other in (formats, formats[::-1]):
+        settings = [*TINY, "total_kimg=0.128"]
+        monkeypatch.setattr("training.trainer.memory_format_of", lambda _output, begun=begun: begun)
+        run = tmp_path / str(begun)
+        trainer = _trainer(run, colourful, recipe, settings, checkpoint_every_kimg=0.064)
+        trainer.train()
+        checkpoints(trainer.run.checkpoints)[-1].unlink()
+        monkeypatch.setattr("training.trainer.memory_format_of", lambda _output, other=other: other)
+        again = Trainer(trainer.config, colourful, trainer.run, CPU)
+        again.resume()
+        assert 0 < again.state.images_seen < 128
+        again.train()
+        wide = [one for one in again.state.discriminator.parameters() if one.ndim == 4 and one.shape[-1] > 1]
+        assert wide[-1].is_contiguous(memory_format=other)
+        assert not wide[-1].is_contiguous(memory_format=begun)
+        states += [trainer.state.save(), again.state.save()]
+    for state in states[1:]:
+        for network in ("averaged", "discriminator"):
+            torch.testing.assert_close(state[network], states[0][network], rtol=1e-3, atol=2e-5)
