@@ -78,6 +78,15 @@ class Processes:
         if self.any(wish=False):
             raise ProcessLost("process 0 of this run failed; its own message says why")
 
+    def of_first(self, outcome: Outcome) -> Outcome:
+        """Return the first process's outcome of what all did, so that all go on from the same."""
+        if self.size == 1:
+            return outcome
+        box = [outcome]
+        with _lost_processes_named():
+            torch_distributed.broadcast_object_list(box, src=0, device=torch.device("cpu"))
+        return box[0]
+
     def in_turn(self, action: Callable[[], Outcome]) -> Outcome:
         """Have the first process act and then all others, which find what it wrote."""
         outcomes: list[Outcome] = []

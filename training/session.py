@@ -47,7 +47,8 @@ def _take_up(trainer: Trainer, threads: int | None) -> None:
     if before is not None and threads is None:
         torch.set_num_threads(before)
     trainer.resume()
-    trainer.run.write_config(trainer.config)  # what to do on a failure may have been said anew
+    if trainer.processes.is_first:
+        trainer.run.write_config(trainer.config)  # what to do on a failure may have been said anew
     print(f"going on with {trainer.run.path} after {trainer.state.images_seen:,} images")
     if before is not None and threads not in (None, before):
         print(

@@ -226,9 +226,10 @@ class Trainer:
     def _examine(self, monitor: Monitor) -> None:
         """Let the doctor look; keep the state if it is the best so far, and act on what was found.
 
-        Every process looks, and sees the same: so all go on, or none does.
+        Every process looks, as batch norm takes them all, and heeds what the first one saw: rounding must
+        not have one go on where another stops.
         """
-        check = self.examine()
+        check = self.processes.of_first(self.examine())
         numbers, facts = check.signals.numbers(), check.document()
         monitor.record_check(self.state.images_seen, numbers, steps=self.state.steps, **facts)
         if check.is_best:

@@ -163,7 +163,7 @@ def test_a_run_directory_is_never_overwritten(tmp_path: Path, digits: Dataset) -
 def test_losses_that_are_no_numbers_end_the_run(tmp_path: Path, digits: Dataset) -> None:
     trainer = _trainer(tmp_path / "run", digits, "default", [*TINY, "total_kimg=1"])
     with torch.no_grad():
-        trainer.state.discriminator.score.bias.fill_(float("nan"))
+        trainer.state.discriminator.score.linear.bias.fill_(float("nan"))
     with pytest.raises(Diverged, match="finite"):
         trainer.train()
 
