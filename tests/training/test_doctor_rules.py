@@ -204,6 +204,21 @@ def test_what_was_shown_a_few_times_is_not_yet_known_by_heart() -> None:
     assert named(course(auc_held_out=0.7, train_rows=100_000), PLAIN) == set()
 
 
+def test_a_d_that_has_nothing_to_learn_does_not_stand_still() -> None:
+    assert Failure.DISCRIMINATOR_STILL not in named(course(d_step=0.0, d_slope=0.0), CONDITIONAL)
+
+
+def test_the_first_turns_may_leap() -> None:
+    """Optimisers have no sense of scale before they have seen some gradients."""
+    signs = {"g_step": 0.1, **FAR}
+    assert Failure.CONVERGENCE_FAILURE not in named(course(6, **signs, turns=60), PLAIN)
+
+
+def test_draws_beside_the_data_are_a_failure_and_no_collapse() -> None:
+    signs = {"distance_pooled": 1.6, "dimension": 0.0}
+    assert diagnose(course(4, **signs), PLAIN)[0].failure is Failure.CONVERGENCE_FAILURE
+
+
 def test_five_steps_of_a_critic_are_five_steps() -> None:
     strides = {"d_step": 0.07, "g_step": 6e-3}
     assert named(course(**strides), recipe_named("wgan")) == set()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from training.config import Recipe
 from training.doctor.course import POOR, Course
 
@@ -16,7 +14,6 @@ _AHEAD = 4.0
 _WINDOW = 5
 _CHECKS = 6
 """D wins for a while at the beginning of many runs; only one that goes on winning is too strong."""
-_TURNS = 80
 _TOLD = 0.99
 _LEARNT = 0.06
 _BY_HEART = 0.1
@@ -28,16 +25,23 @@ _COPIES = 0.4
 _CHANCE = 0.57
 
 
-def still(name: str, who: str) -> Callable[[Course, Recipe], str | None]:
-    """Return the rule for a player whose signal ``name`` says that it does not move."""
+def generator_still(course: Course, _recipe: Recipe) -> str | None:
+    """Say what shows that G does not move, or None."""
+    return _still(course, "g_step", "G")
 
-    def rule(course: Course, _recipe: Recipe) -> str | None:
-        steps, rate = course.latest(name, 2), course.now.rate
-        if rate < 0.05 or not steps or max(steps) > _STILL * rate:
-            return None
-        return f"a turn moves {who}'s weights by {max(steps):.1g} of their norm; healthy ones move by 1e-3"
 
-    return rule
+def discriminator_still(course: Course, _recipe: Recipe) -> str | None:
+    """Say what shows that D does not move, or None; one that has nothing left to learn need not."""
+    if course.now.d_slope is not None and course.now.d_slope <= _LEARNT:
+        return None
+    return _still(course, "d_step", "D")
+
+
+def _still(course: Course, name: str, who: str) -> str | None:
+    steps, rate = course.latest(name, 2), course.now.rate
+    if rate < 0.05 or not steps or max(steps) > _STILL * rate:
+        return None
+    return f"a turn moves {who}'s weights by {max(steps):.1g} of their norm; healthy ones move by 1e-3"
 
 
 def overfits(course: Course, _recipe: Recipe) -> str | None:
@@ -70,7 +74,7 @@ def too_strong(course: Course, recipe: Recipe) -> str | None:
     told = course.typical("auc_drawn", _CHECKS)
     if told is None or recipe.loss == "wasserstein":
         return None
-    if course.now.turns < _TURNS or not course.always("auc_drawn", lambda auc: auc >= _TOLD, _CHECKS):
+    if not course.begun or not course.always("auc_drawn", lambda auc: auc >= _TOLD, _CHECKS):
         return None
     effect = _nothing_to_learn(course)
     return effect and f"D tells {told:.1%} of pairs of a real and a drawn sample apart, {effect}"

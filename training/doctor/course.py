@@ -16,6 +16,7 @@ POOR = 0.4
 """A distance from the data at which all can see that draws are not real: a single point in their middle."""
 _STRIDE = 0.02
 """A turn that moves G by this share of its weights' norm leaps; healthy ones stay below 0.015."""
+_BEGUN = 80
 _ENOUGH = 6
 """Checks from which a trend can be told."""
 _TURNS = 150
@@ -72,15 +73,20 @@ class Course:
         return min(distances[-window:]) < _GAIN * min(distances[:-window])
 
     @property
+    def begun(self) -> bool:
+        """Tell whether the first turns are over, in which optimisers leap and D wins in sound runs too."""
+        return self.now.turns >= _BEGUN
+
+    @property
     def leaps(self) -> bool:
         """Tell whether turns move G too far for anything to settle."""
         stride = self.typical("g_step")
-        return stride is not None and stride >= _STRIDE
+        return self.begun and stride is not None and stride >= _STRIDE
 
     @property
     def leapt(self) -> bool:
         """Tell whether one of the latest turns that were measured moved G so far."""
-        return max(self.latest("g_step"), default=0.0) >= 1.5 * _STRIDE
+        return self.begun and max(self.latest("g_step"), default=0.0) >= 1.5 * _STRIDE
 
     def grows(self, name: str) -> bool:
         """Tell whether it is a fifth higher than a third of the run ago; True if that is not known."""

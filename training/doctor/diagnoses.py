@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from training.config import Recipe
-from training.doctor.balance import blind, overfits, still, too_strong
+from training.doctor.balance import blind, discriminator_still, generator_still, overfits, too_strong
 from training.doctor.classes import label_ignored, labels_say_nothing
 from training.doctor.collapse import class_collapse, mode_collapse
 from training.doctor.convergence import convergence_failure, oscillation
@@ -49,8 +49,8 @@ def _no_variety(course: Course, _recipe: Recipe) -> str | None:
 
 _RULES: dict[Failure, Callable[[Course, Recipe], str | None]] = {
     Failure.NO_VARIETY: _no_variety,
-    Failure.GENERATOR_STILL: still("g_step", "G"),
-    Failure.DISCRIMINATOR_STILL: still("d_step", "D"),
+    Failure.GENERATOR_STILL: generator_still,
+    Failure.DISCRIMINATOR_STILL: discriminator_still,
     Failure.LABELS_SAY_NOTHING: labels_say_nothing,
     Failure.DISCRIMINATOR_OVERFITS: overfits,
     Failure.DISCRIMINATOR_TOO_STRONG: too_strong,
