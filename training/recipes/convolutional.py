@@ -63,7 +63,8 @@ def wgan_gp() -> Recipe:
     """Return WGAN-GP (Gulrajani et al. 2017).
 
     Gradient penalty 10 in place of clipping, layer norm in the critic (batch norm would tie its rows
-    together; the paper's section 4), Adam 1e-4 with (0, 0.9), five steps of the critic, batches of 64.
+    together; the paper's section 4), Adam (0, 0.9), five steps of the critic, batches of 64. The rate is
+    3e-4, three times the paper's, as it trains for minutes here.
     """
     return Recipe(
         name="wgan-gp",
@@ -72,8 +73,8 @@ def wgan_gp() -> Recipe:
         networks=DcganNetworks(discriminator_norm="layer"),
         conditional=False,
         loss="wasserstein",
-        generator_optimiser=Adam(learning_rate=1e-4),
-        discriminator_optimiser=Adam(learning_rate=1e-4),
+        generator_optimiser=Adam(learning_rate=3e-4),
+        discriminator_optimiser=Adam(learning_rate=3e-4),
         penalties=Penalties(gradient_penalty=10.0),
         discriminator_steps=5,
         batch_size=64,
