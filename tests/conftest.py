@@ -11,8 +11,10 @@ from hypothesis import settings
 settings.register_profile("forger", deadline=None)
 settings.load_profile("forger")
 
-# A shell without a terminal starts background jobs deaf to Ctrl-C, and so would be all that tests start.
+# A shell without a terminal starts background jobs deaf to Ctrl-C, and nohup to SIGHUP; all that tests start
+# would be deaf too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")
