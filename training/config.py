@@ -46,8 +46,12 @@ _CHANGING_REFERENCE = (
     "networks.virtual_batch_norm is by a batch that stays as it is, which networks.generator_dropout would "
     "change at every step: choose one"
 )
-_ZERO_BLOCKS = "r3gan's blocks start at zero, and a weight of zeros has no singular value to divide by"
-_FIXED_START = "r3gan's blocks must start as the identity (fixup), as no norm keeps them in bounds"
+_ZERO_BLOCKS = (
+    "networks.spectral_norm divides by a singular value, and r3gan's blocks start at zero, which has none"
+)
+_FIXED_START = (
+    "networks.initialisation must be fixup: r3gan's blocks start as the identity, as no norm bounds them"
+)
 
 
 _CHECKS, _SHORTEST_CHECK_KIMG = 40, 2.0
@@ -275,6 +279,7 @@ def override(recipe: Recipe, settings: list[str]) -> Recipe:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
-        got = f" (got {first['input']!r})" if where else ""
         message = first["msg"].removeprefix("Value error, ")
-        raise ConfigError(f"--set {where}: {message}{got}".replace(" : ", " ")) from error
+        if not where:
+            raise ConfigError(f"the recipe {recipe.name} refuses these settings: {message}") from error
+        raise ConfigError(f"--set {where}: {message} (got {first['input']!r})") from error

@@ -61,7 +61,7 @@ SWITCHES = {
     "dropout in D": Switch(("networks.discriminator_dropout=0.4",)),
     "spectral norm": Switch(
         ("networks.spectral_norm=true",),
-        {"r3gan": "weight of zeros has no singular value", "wgan": "divides the size of the weights out"},
+        {"r3gan": "blocks start at zero", "wgan": "divides the size of the weights out"},
     ),
     "R1": Switch(("penalties.r1=1",), SAMPLES_TIED),
     "R2": Switch(("penalties.r2=1",), SAMPLES_TIED),
@@ -72,7 +72,7 @@ SWITCHES = {
         | dict.fromkeys(SPECTRAL, "divides the size of the weights out"),
     ),
     "orthogonal start": Switch(
-        ("networks.initialisation=orthogonal",), {"r3gan": "must start as the identity"}
+        ("networks.initialisation=orthogonal",), {"r3gan": "blocks start as the identity"}
     ),
     "orthogonal penalty": Switch(("penalties.orthogonal=1e-4",)),
     "a ramp of the average": Switch(("averaging.ramp=0.5", "averaging.halflife_kimg=1")),
