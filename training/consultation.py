@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from training.checkpoint import checkpoints, images_seen_at, load_newest
+from training.config import Recipe
 from training.doctor import Failure, Finding, Signals, diagnose
 from training.errors import RunError
 from training.run import RunDirectory
@@ -60,14 +61,14 @@ def consult(trainer: Trainer) -> Consultation:
     if not trainer.run.doctor_log.is_file() and _newest(trainer.run) <= 0:
         raise RunError(f"{trainer.run.path} has not been trained yet: there is nothing to look at")
     lines = read_log(trainer.run)
-    history = [Signals.read(line["signals"]) for line in lines if "signals" in line]
+    history = _history(lines)
     notes = [_event(line) for line in lines if "rolled_back_to" in line]
     if not history or history[-1].images_seen < _newest(trainer.run):
         looked = _look(trainer, history)
         history = looked if looked is not None else history
     if not lines:
         notes.append("judged by one look at the newest checkpoint: there is no log of the run's course")
-    named = _named(history, lines, trainer)
+    named = _named(history, lines, trainer.recipe)
     return Consultation(tuple(named), _text(trainer, history, named, notes))
 
 
@@ -96,8 +97,25 @@ def _look(trainer: Trainer, history: list[Signals]) -> list[Signals] | None:
     return trainer.doctor.history
 
 
-def _named(history: list[Signals], lines: list[dict[str, Any]], trainer: Trainer) -> list[Named]:
-    recipe = trainer.recipe
+def summary(run: RunDirectory, recipe: Recipe) -> str | None:
+    """Return in one line what the doctor's log shows, or None if there is none."""
+    lines = read_log(run)
+    history = _history(lines)
+    if not history:
+        return None
+    named = _named(history, lines, recipe)
+    told = (
+        f"{one.finding.failure.value} after {one.images_seen:,} images: {one.finding.evidence}"
+        for one in named
+    )
+    return "; ".join(told) or f"nothing wrong was found at {len(history)} checks"
+
+
+def _history(lines: list[dict[str, Any]]) -> list[Signals]:
+    return [Signals.read(line["signals"]) for line in lines if "signals" in line]
+
+
+def _named(history: list[Signals], lines: list[dict[str, Any]], recipe: Recipe) -> list[Named]:
     courses = [history[: count + 1] for count in range(len(history))] if lines else [history * _AS_IF]
     first: dict[Failure, tuple[int, Finding]] = {}
     found: list[Finding] = []

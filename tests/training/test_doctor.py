@@ -19,6 +19,7 @@ from training.consultation import consult, read_log
 from training.data import Dataset, load_dataset
 from training.doctor import Failure
 from training.errors import Failing
+from training.evaluation import run_subject
 from training.recipes import recipe_named
 from training.run import RunDirectory
 from training.trainer import Diverged, Trainer
@@ -161,6 +162,7 @@ def test_a_generator_frozen_half_way_is_named_with_the_best_weights_brought_back
     again.recall()
     assert _same(again.state.averaged.state_dict(), kept["averaged"])
     assert again.state.images_seen == best
+    assert "generator stands still after 384 images" in run_subject(again).facts["the doctor"]
     consultation = consult(again)
     assert consultation.failures == [Failure.GENERATOR_STILL]
     assert f"went back to its best averaged weights, those after {best:,}" in consultation.text

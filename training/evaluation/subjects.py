@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from training.consultation import summary
 from training.errors import ConfigError, RunError
 from training.evaluation.curves import read_metrics
 from training.evaluation.exported import Exported
@@ -41,6 +42,9 @@ def run_subject(trainer: Trainer, weights: Weights = "averaged") -> Subject:
         "trained for": _effort(state.images_seen, state.steps, state.wall_time_s),
         "seed of the run": str(config.seed),
     }
+    said = summary(trainer.run, trainer.recipe)
+    if said is not None:
+        facts["the doctor"] = said
     title = f"What {trainer.run.path.name} draws"
     essentials = {"images_seen": state.images_seen}
     return Subject(title, sampler, facts, essentials, read_metrics(trainer.run.metrics_file))
