@@ -70,7 +70,7 @@ HEALTHY = (
     ),
     DCGAN,
     Base("wgan", 60),
-    Base("wgan-gp", 40),
+    Base("wgan-gp", 40, ("batch_size=16",)),
     ACGAN,
     Base("sagan", 8, _SMALL),
     Base("r3gan", 6, _SMALL),

@@ -7,14 +7,24 @@ from collections import Counter
 from typing import Any
 
 from bench.sabotage.trial import RESULTS, Trial
+from training.config import Recipe
+from training.doctor import Signals, diagnose
 
 TABLE = RESULTS.with_suffix(".md")
 
 
 def verdict(document: dict[str, Any]) -> str:
-    """Return the failure that was named first, or ``healthy``: what a run that stops for it would say."""
-    named = document["named"]
-    return str(named[0]["failure"]) if named else "healthy"
+    """Return the failure that is named first, or ``healthy``: what a run that stops for it would say.
+
+    The trial's checks are diagnosed again, so that the table is of the rules as they are.
+    """
+    recipe = Recipe.model_validate(document["recipe"])
+    history = [Signals.read(check) for check in document["checks"]]
+    for count in range(1, len(history) + 1):
+        found = diagnose(history[:count], recipe)
+        if found:
+            return found[0].failure.value
+    return "healthy"
 
 
 def is_right(document: dict[str, Any]) -> bool:

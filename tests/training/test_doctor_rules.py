@@ -216,7 +216,7 @@ def test_the_first_turns_may_leap() -> None:
 
 def test_draws_beside_the_data_are_a_failure_and_no_collapse() -> None:
     signs = {"distance_pooled": 1.6, "dimension": 0.0}
-    assert diagnose(course(4, **signs), PLAIN)[0].failure is Failure.CONVERGENCE_FAILURE
+    assert named(course(6, **signs), PLAIN) == {Failure.CONVERGENCE_FAILURE}
 
 
 def test_five_steps_of_a_critic_are_five_steps() -> None:

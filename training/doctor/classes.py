@@ -43,9 +43,9 @@ def label_ignored(course: Course, _recipe: Recipe) -> str | None:
     if read - chance < _READABLE or agreement - chance >= _LEARNT * (read - chance):
         return None
     told = course.typical("auc_label") or 0.5
-    unused = course.mature(0.6) and told >= 0.9 and not course.grows("agreement")
-    unseen = course.mature(0.75) and told < 0.56 and not course.improves
-    if not unused and not unseen:
+    unused = course.mature(0.6) and told >= 0.9
+    unseen = course.mature(0.75) and told < 0.7 and not course.falls("distance")
+    if course.grows("agreement") or not (unused or unseen):
         return None
     return (
         f"{agreement:.0%} of draws are read as the class asked for, and {read:.0%} of held-out samples as "

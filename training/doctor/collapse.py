@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from training.config import Recipe
-from training.doctor.course import Course
+from training.doctor.course import ASTRAY, Course
 
 _THIN, _THIN_BY_LATENT = 0.25, 0.5
 """Shares of the real samples' dimension: a curve has 0.16 of the digits', weak generators down to 0.33.
@@ -19,23 +19,33 @@ _PEAK = 0.4
 
 
 def mode_collapse(course: Course, recipe: Recipe) -> str | None:
-    """Say what shows that draws are alike whatever the latent and the class, or None."""
+    """Say what shows that draws are alike whatever the latent and the class, or None.
+
+    Draws beside the data may be alike too; that is no collapse onto some of it.
+    """
+    if _beside_the_data(course):
+        return None
     thin = None if recipe.conditional else _thin(course, recipe)
     return thin or _fell(course, "spread") or _stays_narrow(course) or _few_classes(course)
 
 
 def class_collapse(course: Course, recipe: Recipe) -> str | None:
     """Say what shows that the draws of one class are alike, or None."""
-    if not recipe.conditional:
+    if not recipe.conditional or _beside_the_data(course):
         return None
     return _thin(course, recipe) or _fell(course, "spread_in_class") or _narrow_in_class(course)
+
+
+def _beside_the_data(course: Course) -> bool:
+    distance = course.typical("distance_pooled")
+    return distance is not None and distance >= ASTRAY
 
 
 def _thin(course: Course, recipe: Recipe) -> str | None:
     real = course.now.real_dimension
     poor = real is not None and 2 * recipe.latent.dim <= real
     limit = _THIN_BY_LATENT if poor else _THIN
-    if not course.always("dimension", lambda share: share < limit):
+    if not course.begun or not course.always("dimension", lambda share: share < limit):
         return None
     return f"draws lie on something of {course.now.dimension:.2f} times the dimension that real samples have"
 

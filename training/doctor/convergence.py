@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from training.config import Recipe
-from training.doctor.course import POOR, Course
+from training.doctor.course import ASTRAY, POOR, Course
 
 _GOOD = 0.2
-_ASTRAY = 1.0
 _HOPS = 0.7
 
 
@@ -21,7 +20,7 @@ def convergence_failure(course: Course, _recipe: Recipe) -> str | None:
     leaps = (course.leaps and distance >= _GOOD) or (course.leapt and distance >= POOR)
     if leaps and course.now.progress >= 0.1:
         return f"{_leap(course)}, and draws are at {distance:.2f} from the data (0 is as good as real)"
-    if course.begun and course.always("distance_pooled", lambda value: value >= _ASTRAY):
+    if course.mature(0.0) and course.always("distance_pooled", lambda value: value >= ASTRAY):
         return f"draws are at {distance:.2f} from the data; one real sample, always the same, would be at 1"
     best = min(course.values("distance_pooled"))
     if course.always("distance_pooled", lambda value: value >= max(2.0 * best, best + _GOOD)):

@@ -14,6 +14,8 @@ LATEST = 3
 """Checks that must agree before a failure is named: one alone may be chance."""
 POOR = 0.4
 """A distance from the data at which all can see that draws are not real: a single point in their middle."""
+ASTRAY = 1.0
+"""A distance at which draws lie beside the data: one real sample, always the same, would be as near."""
 _STRIDE = 0.02
 """A turn that moves G by this share of its weights' norm leaps; healthy ones stay below 0.015."""
 _BEGUN = 80
@@ -60,12 +62,12 @@ class Course:
     def improves(self) -> bool:
         """Tell whether the averaged generator came nearer to the data in the later half of the checks.
 
-        Inside the classes, or in all: young generators learn the one before the other. Also True while
-        there are too few checks to say.
+        Inside the classes, or in all: young generators learn the one before the other.
         """
-        return self._falls("distance") or self._falls("distance_pooled")
+        return self.falls("distance") or self.falls("distance_pooled")
 
-    def _falls(self, name: str) -> bool:
+    def falls(self, name: str) -> bool:
+        """Tell whether the signal is lower in the later half of the checks; True if that is not known."""
         distances = self.values(name)
         window = max(LATEST, len(distances) // 2)
         if len(distances) < 2 * window:
