@@ -210,7 +210,9 @@ def test_numbers_that_are_none_never_get_into_the_best_or_the_newest_checkpoint(
 def test_a_run_from_before_there_was_a_log_is_judged_by_its_checkpoint(
     tmp_path: Path, digits: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trainer = _trainer(tmp_path / "run", digits, "dcgan", [*TINY, "total_kimg=0.064", "latent.dim=1"])
+    trainer = _trainer(
+        tmp_path / "run", digits, "dcgan", [*TINY, "total_kimg=1.6", "latent.dim=1"], doctor_every_kimg=9.0
+    )
     trainer.train()
     run = trainer.run
     run.doctor_log.unlink()
@@ -218,7 +220,7 @@ def test_a_run_from_before_there_was_a_log_is_judged_by_its_checkpoint(
     del saved["doctor"]
     for path in checkpoints(run.checkpoints):
         path.unlink()
-    save_checkpoint(run.checkpoints, 64, saved)
+    save_checkpoint(run.checkpoints, 1600, saved)
     before = sorted(path.name for path in run.path.rglob("*"))
     consultation = consult(Trainer(trainer.config, digits, run, CPU))
     assert Failure.MODE_COLLAPSE in consultation.failures
