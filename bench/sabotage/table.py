@@ -6,9 +6,9 @@ import json
 from collections import Counter
 from typing import Any
 
-from bench.sabotage.trial import RESULTS, Trial
+from bench.sabotage.trial import RESULTS, Trial, history
 from training.config import Recipe
-from training.doctor import Signals, diagnose
+from training.doctor import diagnose
 
 TABLE = RESULTS.with_suffix(".md")
 
@@ -19,9 +19,9 @@ def verdict(document: dict[str, Any]) -> str:
     The trial's checks are diagnosed again, so that the table is of the rules as they are.
     """
     recipe = Recipe.model_validate(document["recipe"])
-    history = [Signals.read(check) for check in document["checks"]]
-    for count in range(1, len(history) + 1):
-        found = diagnose(history[:count], recipe)
+    checks = history(document)
+    for count in range(1, len(checks) + 1):
+        found = diagnose(checks[:count], recipe)
         if found:
             return found[0].failure.value
     return "healthy"

@@ -16,6 +16,7 @@ import torch
 from bench.sabotage.cases import Case
 from training.config import RunConfig, override
 from training.data import load_dataset
+from training.doctor import Signals
 from training.monitor import Monitor
 from training.provenance import begun_with
 from training.recipes import recipe_named
@@ -83,7 +84,7 @@ class Trial:
             "seed": self.seed,
             "cpu_s": round(time.process_time() - started, 1),
             "expected": sorted(failure.value for failure in case.expected),
-            "checks": [line["signals"] for line in lines if "signals" in line],
+            "checks": _columns([line["signals"] for line in lines if "signals" in line]),
             "named": [
                 {"images_seen": line["images_seen"], **finding}
                 for line in lines
@@ -96,3 +97,16 @@ class Trial:
         temporary.write_text(json.dumps(document) + "\n", encoding="utf-8")
         temporary.replace(self.result)
         return document
+
+
+def _columns(checks: list[dict[str, Any]]) -> dict[str, list[Any]]:
+    """Return a column for each signal, None where it was not measured: names are not told at every check."""
+    names = dict.fromkeys(name for check in checks for name in check)
+    return {name: [check.get(name) for check in checks] for name in names}
+
+
+def history(document: dict[str, Any]) -> list[Signals]:
+    """Return the checks of a kept trial, oldest first."""
+    columns = document["checks"]
+    count = len(columns["images_seen"])
+    return [Signals.read({name: column[at] for name, column in columns.items()}) for at in range(count)]
