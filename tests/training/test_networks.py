@@ -13,6 +13,7 @@ from training.errors import ConfigError
 from training.fold import folded
 from training.networks import GeneratorSpec, build_networks
 from training.networks.conditioning import ConditionalBatchNorm
+from training.networks.doubling import DoublingToImage
 from training.networks.geometry import halvings
 from training.networks.minibatch import MinibatchStddev
 from training.networks.virtual_batch import ReferencedGenerator, VirtualBatchNorm
@@ -249,3 +250,19 @@ def test_dropout_leaves_out_features_while_training_alone(config: Networks) -> N
 def test_residual_networks_refuse_vectors() -> None:
     with pytest.raises(ConfigError, match="mlp"):
         build_networks(RESNET, GeneratorSpec(5, None, VectorOutput(size=2)))
+
+
+@pytest.mark.parametrize("autocast", [False, True])
+def test_the_last_doubling_is_a_transposed_convolution_in_any_form(*, autocast: bool) -> None:
+    """The form that trains grey images, beside torch's operator: values, and the gradients of all inputs."""
+    layer = DoublingToImage(6, 1)
+    x = torch.randn(3, 6, 4, 5, requires_grad=True)
+    found = []
+    for training in (True, False):
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            image = layer.train(training)(x)
+        assert image.shape == (3, 1, 8, 10)
+        weighed = (image.float() * torch.linspace(-1, 1, image.numel()).reshape(image.shape)).sum()
+        found.append([image.float(), *torch.autograd.grad(weighed, [x, *layer.parameters()])])
+    tolerance = 0.05 if autocast else 1e-5
+    torch.testing.assert_close(found[0], found[1], rtol=tolerance, atol=tolerance)

@@ -14,6 +14,7 @@ from torch.nn import functional
 from contract.manifest import ImageOutput
 from training.networks.conditioning import ClassEmbedding, ConditionalBatchNorm, required
 from training.networks.discriminating import ProjectionScore, dropout, maybe_spectral, minibatch_spread
+from training.networks.doubling import DoublingToImage
 from training.networks.geometry import channels_at, halvings, image_output
 from training.networks.initialisation import initialise
 from training.networks.interface import Discriminator, Generator, GeneratorSpec, Verdict
@@ -44,7 +45,7 @@ class StridedGenerator(nn.Module):
             for before, after in pairwise(widths)
         )
         last = (
-            nn.ConvTranspose2d(widths[-1], image.channels, 4, stride=2, padding=1)
+            DoublingToImage(widths[-1], image.channels)
             if levels
             else nn.Conv2d(widths[-1], image.channels, 3, padding=1)
         )

@@ -1,0 +1,1 @@
+"""Measurements for machines with a GPU; every one also runs without."""
