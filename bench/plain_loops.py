@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.config import Recipe
 from training.data import Dataset
 from training.networks import GeneratorSpec, build_networks
 from training.part_config import Adam
+from training.recipe_config import Recipe
 
 
 class PlainLoop:

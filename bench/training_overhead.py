@@ -23,10 +23,11 @@ from pathlib import Path
 import torch
 
 from bench.plain_loops import PlainLoop, require_as_written
-from training.config import RunConfig, override
+from training.config import RunConfig
 from training.data import Dataset, load_dataset
 from training.monitor import Monitor
 from training.placement import memory_format_of
+from training.recipe_config import override
 from training.recipes import recipe_named
 from training.run import RunDirectory
 from training.trainer import Trainer
@@ -101,7 +102,8 @@ def step_of(trainer: Trainer, monitor: Monitor) -> Callable[[], int]:
 
     def step() -> int:
         before = trainer.state.images_seen
-        trainer._step(monitor)  # noqa: SLF001 - the loop itself is what is measured
+        trainer.turn()
+        trainer.keep_up(monitor, before)
         return trainer.state.images_seen - before
 
     return step
@@ -111,9 +113,9 @@ def occasional_s(trainer: Trainer, monitor: Monitor) -> float:
     """Return the CPU seconds for each image of what is done now and then, by the default intervals."""
     usual = RunConfig(recipe=trainer.recipe, data="", dataset_digest="")
     acts: list[tuple[Callable[[], object], float]] = [
-        (lambda: trainer._examine(monitor), usual.check_every_kimg),  # noqa: SLF001 - as above
+        (lambda: trainer.care.look(monitor), usual.check_every_kimg),
         (lambda: monitor.sample(trainer.state.images_seen, trainer.sampler), usual.sample_every_kimg),
-        (lambda: trainer._save(monitor), usual.checkpoint_every_kimg),  # noqa: SLF001 - as above
+        (lambda: trainer.save(monitor), usual.checkpoint_every_kimg),
     ]
     total = 0.0
     for act, every_kimg in acts:
@@ -134,7 +136,7 @@ def measure(recipe: str, dataset: Dataset, threads: int, turns: int, images: int
     require_as_written(recipe_named(recipe))
     with (
         training(recipe, dataset, device) as trainer,
-        Monitor(trainer.run, trainer.total_images, 0) as monitor,
+        trainer.monitor() as monitor,
     ):
         plain = PlainLoop(
             trainer.recipe, trainer.spec, dataset, device, memory_format_of(dataset.output)

@@ -7,17 +7,14 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-from pydantic import ValidationError
-
 from contract.latents import MAX_SEED
 from contract.layout import MANIFEST_FILE
 from contract.manifest import EvaluationFacts
-from training.config import FolderOptions, RunConfig, override
+from training.config import FolderOptions
 from training.consultation import consult
-from training.data import Dataset, audit_dataset, load_dataset, render
-from training.distributed import Processes, joined, launched
-from training.errors import ConfigError, DataError, Failing, RunError
+from training.data import Dataset, render
+from training.distributed import joined, launched
+from training.errors import ConfigError, DataError, Failing
 from training.evaluation import (
     Request,
     Subject,
@@ -34,110 +31,19 @@ from training.evaluation import evaluate as evaluate_sampler
 from training.export import ExportRequest
 from training.export import export as export_model
 from training.export.graph import onnx_runner
+from training.opening import audited, known_trainer, opened
 from training.placement import place, require_one_process, silent_unless_first
-from training.provenance import begun_with
-from training.recipes import recipe_named
 from training.run import RunDirectory
 from training.session import hold_session
 from training.trainer import Trainer
 
 
-def _require_data(options: argparse.Namespace) -> None:
-    if options.data is None:
-        raise ConfigError(
-            "--data is needed: mnist5k, digits, gaussian, a folder of class subfolders, or another form of "
-            "data that --help names"
-        )
-
-
-def _folder_options(options: argparse.Namespace) -> FolderOptions:
-    return FolderOptions(
-        size=options.size,
-        channels=options.channels,
-        skip_bad=options.skip_bad,
-        image_column=options.image_column,
-        label_column=options.label_column,
-    )
-
-
 def _audit(options: argparse.Namespace) -> None:
     """Print what is in the data; raises ``DataError`` if training would refuse it."""
-    _require_data(options)
-    report = audit_dataset(options.data, _folder_options(options))
+    report = audited(options)
     print(render(report))
     if not report.is_sound:
         raise DataError(f"{report.name} is not fit to train on, for the reasons above")
-
-
-def _new_run(options: argparse.Namespace) -> tuple[RunConfig, Dataset]:
-    _require_data(options)
-    settings = list(options.set)
-    if options.kimg is not None:
-        settings.append(f"total_kimg={options.kimg}")
-    recipe = override(recipe_named(options.recipe), settings)
-    folder = _folder_options(options)
-    dataset = load_dataset(options.data, options.cache, folder)
-    every = {
-        "log_every_kimg": options.log_every,
-        "sample_every_kimg": options.sample_every,
-        "checkpoint_every_kimg": options.checkpoint_every,
-        "doctor_every_kimg": options.doctor_every,
-        "on_failure": options.on_failure,
-    }
-    try:
-        config = RunConfig(
-            recipe=recipe,
-            data=options.data,
-            folder=folder,
-            dataset_digest=dataset.digest,
-            seed=options.seed,
-            provenance=begun_with(),
-            threads=torch.get_num_threads(),
-            **{key: value for key, value in every.items() if value is not None},
-        )
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise ConfigError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
-    return config, dataset
-
-
-def _known_run(path: Path, options: argparse.Namespace) -> tuple[RunDirectory, RunConfig, Dataset]:
-    run = RunDirectory(path)
-    config = run.read_config()
-    dataset = load_dataset(config.data, options.cache, config.folder)
-    if dataset.digest != config.dataset_digest:
-        raise RunError(f"the data {config.data!r} is no longer what {path} was trained on (digests differ)")
-    return run, config, dataset
-
-
-def _known_trainer(
-    path: Path, options: argparse.Namespace, processes: Processes | None = None
-) -> tuple[Trainer, Dataset]:
-    """Return the trainer of a run, untrained, and its data."""
-    device = place(options.device, options.threads)
-    run, config, dataset = _known_run(path, options)
-    if getattr(options, "on_failure", None):
-        config = config.model_copy(update={"on_failure": options.on_failure})
-    return Trainer(config, dataset, run, device, processes), dataset
-
-
-def _refuse_new_settings(options: argparse.Namespace) -> None:
-    """Raise ``ConfigError`` for options that a resumed run, whose settings are known, would ignore."""
-    data = ("data", "dry_run", "size", "channels", "skip_bad", "image_column", "label_column")
-    own = ("out", "kimg", "set", "log_every", "sample_every", "checkpoint_every", "doctor_every")
-    for name in (*data, *own):
-        if getattr(options, name):
-            option = "--" + name.replace("_", "-")
-            raise ConfigError(f"{option} cannot be given with --resume: a run goes on with its own settings")
-
-
-def _new_trainer(options: argparse.Namespace, processes: Processes) -> tuple[Trainer, Dataset]:
-    """Return the trainer of a run that has no directory yet, and its data."""
-    device = place(options.device, options.threads)
-    config, dataset = _new_run(options)
-    name = Path(dataset.name).name or "data"
-    run = RunDirectory(options.out or Path("runs") / f"{name}-{config.recipe.name}-{config.seed}")
-    return Trainer(config, dataset, run, device, processes), dataset
 
 
 def train(options: argparse.Namespace) -> None:
@@ -152,7 +58,7 @@ def train(options: argparse.Namespace) -> None:
     request = _wish_to_export(options)
     wish = f" --export {request.name}" if request else ""
     with joined(launched()) as processes, silent_unless_first(processes):
-        trainer, dataset = processes.in_turn(lambda: _prepared(options, processes))
+        trainer, dataset = processes.in_turn(lambda: opened(options, processes))
         hold_session(trainer, dataset, options.threads, wish, is_new=options.resume is None)
     if not processes.is_first:
         return
@@ -162,14 +68,6 @@ def train(options: argparse.Namespace) -> None:
         print(f"      python -m training export {path} --name NAME")
     else:
         _publish(trainer, dataset, request, options)
-
-
-def _prepared(options: argparse.Namespace, processes: Processes) -> tuple[Trainer, Dataset]:
-    """Return the trainer of a new run or of the one to go on with, and its data."""
-    if options.resume is None:
-        return _new_trainer(options, processes)
-    _refuse_new_settings(options)
-    return _known_trainer(options.resume, options, processes)
 
 
 def _wish_to_export(options: argparse.Namespace) -> ExportRequest | None:
@@ -235,7 +133,7 @@ def evaluate(options: argparse.Namespace) -> None:
     for name in ("data", "skip_bad", "image_column", "label_column"):
         if getattr(options, name):
             raise ConfigError(f"--{name.replace('_', '-')} is for exported models: a run knows its data")
-    trainer, dataset = _known_trainer(options.subject, options)
+    trainer, dataset = known_trainer(options.subject, options)
     subject = run_subject(trainer, request.weights)
     _judge(subject, dataset, options, request, options.out or trainer.run.path)
 
@@ -243,7 +141,7 @@ def evaluate(options: argparse.Namespace) -> None:
 def doctor(options: argparse.Namespace) -> None:
     """Say what went wrong in a run; raises ``Failing`` if anything did."""
     require_one_process("doctor")
-    trainer, _ = _known_trainer(options.run, options)
+    trainer, _ = known_trainer(options.run, options)
     consultation = consult(trainer)
     print(consultation.text)
     if consultation.named:
@@ -254,8 +152,8 @@ def export(options: argparse.Namespace) -> None:
     """Write a run's generator as the next version of a model, with its evaluation."""
     require_one_process("export")
     request = ExportRequest(options.name, options.models, options.description, options.licence)
-    trainer, dataset = _known_trainer(options.run, options)
-    trainer.recall()
+    trainer, dataset = known_trainer(options.run, options)
+    trainer.saves.recall()
     _publish(trainer, dataset, request, options, judge=not options.no_evaluation)
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from training.checkpoint import checkpoints, images_seen_at, load_newest
-from training.config import Recipe
 from training.doctor import Failure, Finding, Signals, diagnose
 from training.errors import RunError
+from training.recipe_config import Recipe
 from training.run import RunDirectory
 from training.trainer import Trainer
 
@@ -88,12 +88,12 @@ def _newest(run: RunDirectory) -> int:
 def _look(trainer: Trainer, history: list[Signals]) -> list[Signals] | None:
     """Examine the newest checkpoint; None if it cannot be and the log must do."""
     try:
-        trainer.take_up(load_newest(trainer.run.checkpoints)[1])
+        trainer.saves.take_up(load_newest(trainer.run.checkpoints)[1])
     except RunError:
         if not history:
             raise
         return None
-    trainer.examine()
+    trainer.doctor.check(trainer.state)
     return trainer.doctor.history
 
 

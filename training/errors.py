@@ -27,5 +27,9 @@ class ExportError(TrainingError):
     """The exported graph is not what was trained; nothing was written to the models."""
 
 
+class Diverged(TrainingError):
+    """A loss is no longer a finite number."""
+
+
 class Failing(TrainingError):
     """The doctor named a failure: the run ended for it as it was told to, or is reported to have it."""

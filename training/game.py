@@ -13,7 +13,6 @@ from torch.nn import functional
 
 from training.augment import augment
 from training.batches import Batches
-from training.config import Recipe
 from training.distributed import Processes
 from training.errors import ConfigError
 from training.losses import build_loss
@@ -25,6 +24,7 @@ from training.penalties import (
     orthogonal_penalty,
     squared_gradient,
 )
+from training.recipe_config import Recipe
 from training.shards import Draws, Shard, set_shard
 from training.state import State
 from training.whole_batch import held_spectral_norms
@@ -57,12 +57,10 @@ class Game:
         recipe: Recipe,
         state: State,
         batches: Batches,
-        total_images: int,
         shards: list[Shard],
         processes: Processes,
     ) -> None:
         self._recipe, self._state, self._batches = recipe, state, batches
-        self._total_images = total_images
         self._processes = processes
         self._shards, self._shard = shards, shards[0]
         self._draws = Draws(state.random)
@@ -172,7 +170,7 @@ class Game:
         recipe = self._recipe
         seen = augment(samples, recipe.augmentation, self._draws)
         if recipe.instance_noise:
-            left = max(0.0, 1.0 - self._state.images_seen / self._total_images)
+            left = 1.0 - recipe.progress(self._state.images_seen)
             seen = seen + recipe.instance_noise * left * self._draws.normal(*seen.shape)
         with self._autocast:
             verdict = self._state.discriminator(seen, weights_NK)

@@ -46,7 +46,7 @@ def _take_up(trainer: Trainer, threads: int | None) -> None:
     before = trainer.config.threads
     if before is not None and threads is None:
         torch.set_num_threads(before)
-    trainer.resume()
+    trainer.saves.resume()
     if trainer.processes.is_first:
         trainer.run.write_config(trainer.config)  # what to do on a failure may have been said anew
     print(f"going on with {trainer.run.path} after {trainer.state.images_seen:,} images")

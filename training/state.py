@@ -16,6 +16,7 @@ from training.errors import RunError
 from training.figures import Figures
 from training.networks import Discriminator, Generator, GeneratorSpec, build_networks
 from training.part_config import Adam, Optimiser, RmsProp
+from training.recipe_config import Recipe
 from training.whole_batch import see_whole_batches
 
 _CHECKPOINT_FORMAT = 1
@@ -87,6 +88,16 @@ class State:
             discriminator_optimiser=_optimiser(config.recipe.discriminator_optimiser, discriminator),
             random=torch.Generator(device).manual_seed(config.seed),
         )
+
+    def set_learning_rates(self, recipe: Recipe) -> None:
+        """Have the optimisers step at the recipe's rates, as far as these have decayed by now."""
+        share = recipe.learning_rate_share(self.images_seen)
+        for optimiser, config in (
+            (self.generator_optimiser, recipe.generator_optimiser),
+            (self.discriminator_optimiser, recipe.discriminator_optimiser),
+        ):
+            for group in optimiser.param_groups:
+                group["lr"] = config.learning_rate * share
 
     def _modules(self) -> dict[str, Any]:
         return {

@@ -28,7 +28,6 @@ from bench.plain_loops import PlainLoop, require_as_written
 from bench.training_overhead import RESULTS, step_of, training, turn
 from training.data import Dataset, load_dataset
 from training.evaluation import Request, evaluate
-from training.monitor import Monitor
 from training.placement import place
 from training.recipes import recipe_named
 
@@ -67,7 +66,7 @@ def speeds(recipe: str, dataset: Dataset, device: torch.device, amounts: Amounts
             # What the trainer would choose is overruled, so that each way is seen.
             with patch("training.trainer.memory_format_of", lambda _output, lying=lying: _FORMATS[lying]):
                 trainer = open_.enter_context(training(recipe, dataset, device, f"precision={precision}"))
-            monitor = open_.enter_context(Monitor(trainer.run, trainer.total_images, 0))
+            monitor = open_.enter_context(trainer.monitor())
             ways[f"trainer, {precision}, {lying}"] = step_of(trainer, monitor)
         plain = PlainLoop(trainer.recipe, trainer.spec, dataset, device, torch.channels_last).play()
         ways["plain loop, float32, channels last"] = lambda: next(plain)

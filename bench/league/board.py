@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from training.config import Recipe
+from training.recipe_config import Recipe
 from training.recipes import RECIPES, recipe_named
 
 RESULTS = Path(__file__).parent.parent / "results" / "league"
@@ -37,7 +37,7 @@ class Board:
         return [name for name in RECIPES if (name == TOY) == (self.data == "gaussian")]
 
 
-BOARDS = (Board("mnist5k", 8, 3), Board("digits", 2, 3), Board("gaussian", 0.5, 3))
+BOARDS = (Board("mnist5k", 5, 3), Board("digits", 2, 3), Board("gaussian", 0.5, 3))
 """What ``make league`` plays: handwriting, the smallest images, and the toy by its own figures."""
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import torch
 
 from bench.league.board import Board, settled
-from training.config import Recipe, RunConfig
+from training.config import RunConfig
 from training.data import Dataset, load_dataset
+from training.recipe_config import Recipe
 from training.run import RunDirectory
 from training.trainer import Trainer
 

@@ -109,7 +109,7 @@ def freeze(player: str, share: float) -> Hook:
     """Let a player's optimiser do nothing from that share of the run on."""
 
     def hook(trainer: Trainer) -> None:
-        if trainer.state.images_seen >= share * trainer.total_images:
+        if trainer.state.images_seen >= share * trainer.recipe.total_images:
             optimiser = getattr(trainer.state, f"{player}_optimiser")
             optimiser.step = lambda *_: None
 

@@ -9,27 +9,18 @@ import json
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from bench.sabotage.trial import RESULTS
 from training.config import RunConfig
 from training.data import load_dataset
-from training.monitor import SilentMonitor
 from training.recipes import recipe_named
 from training.run import RunDirectory
 from training.trainer import Trainer
 
 _CASES = (("default", "mnist5k"), ("dcgan", "mnist5k"), ("gaussian-1d", "gaussian"))
 _TURNS, _CHECKS = 40, 5
-
-
-class _Unwatched(Trainer):
-    """A trainer that takes turns, and nothing else."""
-
-    def _after_step(self, monitor: Any, before: int) -> None:  # noqa: ANN401 - as the trainer's
-        pass
 
 
 def cost(recipe: str, data: str) -> dict[str, float | str]:
@@ -39,19 +30,18 @@ def cost(recipe: str, data: str) -> dict[str, float | str]:
     with tempfile.TemporaryDirectory() as folder:
         run = RunDirectory(Path(folder))
         run.create(config)
-        trainer = _Unwatched(config, dataset, run, torch.device("cpu"))
-        monitor = SilentMonitor(run, 0, 0)
+        trainer = Trainer(config, dataset, run, torch.device("cpu"))
         for _ in range(3):
-            trainer._step(monitor)  # noqa: SLF001 - what the loop does
+            trainer.turn()
         seen, started = trainer.state.images_seen, time.process_time()
         for _ in range(_TURNS):
-            trainer._step(monitor)  # noqa: SLF001 - what the loop does
+            trainer.turn()
         per_image_s = (time.process_time() - started) / (trainer.state.images_seen - seen)
-        trainer.examine()  # makes the reference, once a run
+        trainer.doctor.check(trainer.state)  # makes the reference, once a run
         started = time.process_time()
         for _ in range(_CHECKS):
-            trainer.examine()
-            trainer._save_in(run.best)  # noqa: SLF001 - the same
+            trainer.doctor.check(trainer.state)
+            trainer.saves.save_best()
         check_s = (time.process_time() - started) / _CHECKS
     between_s = config.check_every_kimg * 1000 * per_image_s
     return {

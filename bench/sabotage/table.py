@@ -7,8 +7,8 @@ from collections import Counter
 from typing import Any
 
 from bench.sabotage.trial import RESULTS, Trial, history
-from training.config import Recipe
 from training.doctor import diagnose
+from training.recipe_config import Recipe
 
 TABLE = RESULTS.with_suffix(".md")
 

@@ -14,14 +14,15 @@ import numpy as np
 import torch
 
 from bench.sabotage.cases import Case
-from training.config import RunConfig, override
+from training.config import RunConfig
 from training.data import load_dataset
 from training.doctor import Signals
-from training.monitor import Monitor
+from training.errors import Diverged
 from training.provenance import begun_with
+from training.recipe_config import override
 from training.recipes import recipe_named
 from training.run import RunDirectory
-from training.trainer import Diverged, Trainer
+from training.trainer import Trainer
 
 RESULTS = Path(__file__).parent.parent / "results" / "sabotage"
 _CACHE = Path(".cache/forger")
@@ -33,8 +34,9 @@ class _Sabotaged(Trainer):
 
     hook: Callable[[Trainer], None] | None = None
 
-    def _after_step(self, monitor: Monitor, before: int) -> None:
-        super()._after_step(monitor, before)
+    def turn(self) -> None:
+        """Play one turn, and tamper."""
+        super().turn()
         if self.hook is not None:
             self.hook(self)
 

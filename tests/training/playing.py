@@ -16,11 +16,12 @@ from unittest.mock import patch
 
 import torch
 
-import training.trainer
-from training.config import RunConfig, override
+import training.saves
+from training.config import RunConfig
 from training.data import Dataset, load_dataset
 from training.distributed import Processes, joined, launched
 from training.errors import TrainingError
+from training.recipe_config import override
 from training.recipes import recipe_named
 from training.run import RunDirectory
 from training.trainer import Trainer
@@ -60,7 +61,7 @@ def play(
     """Play a whole run, or the rest of one that has checkpoints; return its state at the end."""
     player = trainer(path, recipe, settings, dataset, processes)
     if any(player.run.checkpoints.glob("*.pt")):
-        player.resume()
+        player.saves.resume()
     player.train()
     return player.state.save()
 
@@ -68,15 +69,15 @@ def play(
 def _interrupted(path: Path, dataset: Dataset, processes: Processes) -> int:
     """Have the last process alone be interrupted; return how many images this one saw when it stopped."""
     player = trainer(path, "default", CASES["default"], dataset, processes)
-    step = player._step
+    turn = player.turn
 
-    def interrupted(monitor: Any) -> None:
+    def interrupted() -> None:
         if player.state.steps == 3 and processes.rank == processes.size - 1:
             signal.raise_signal(signal.SIGTERM)
             signal.raise_signal(signal.SIGTERM)  # a launcher's own, after the terminal's
-        step(monitor)
+        turn()
 
-    with patch.object(player, "_step", interrupted):
+    with patch.object(player, "turn", interrupted):
         try:
             player.train()
         except KeyboardInterrupt:
@@ -91,7 +92,7 @@ def _without_a_disk(path: Path, dataset: Dataset, processes: Processes) -> str:
         raise OSError(28, "No space left on device")
 
     player = trainer(path, "default", CASES["default"], dataset, processes)
-    with patch.object(training.trainer, "save_checkpoint", full):
+    with patch.object(training.saves, "save_checkpoint", full):
         try:
             player.train()
         except (TrainingError, OSError) as error:

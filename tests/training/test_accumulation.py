@@ -9,7 +9,6 @@ import torch
 
 from tests.training.playing import SMALL, play, trainer
 from training.data import Dataset, load_dataset
-from training.monitor import SilentMonitor
 
 ALIKE = {
     # Spectral norm moves once a step all the same; the spread of groups and the reference batch stay whole.
@@ -45,7 +44,7 @@ def test_a_network_sees_one_piece_at_a_time(tmp_path: Path, digits: Dataset) -> 
     player = trainer(tmp_path / "run", "r3gan", [*SMALL, "accumulation=4"], digits)
     seen: list[int] = []
     player.state.generator.register_forward_hook(lambda _module, inputs, _output: seen.append(len(inputs[0])))
-    player._step(SilentMonitor(player.run, 0, 0))
+    player.turn()
     assert seen == [4] * 8, "four pieces for D, and four for G"
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from training.config import override
 from training.errors import ConfigError
+from training.recipe_config import override
 from training.recipes import RECIPES, recipe_named
 
 

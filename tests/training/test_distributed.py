@@ -18,11 +18,11 @@ import torch
 from tests.training.playing import CASES, RESUMED, play
 from training.checkpoint import checkpoints
 from training.cli import main
-from training.config import override
 from training.data import Dataset, load_dataset
 from training.distributed import Processes
 from training.errors import ConfigError
 from training.game import dealt
+from training.recipe_config import override
 from training.recipes import recipe_named
 from training.run import RunDirectory
 from training.trainer import Trainer
@@ -112,7 +112,7 @@ def test_what_two_processes_trained_draws_what_one_would_draw(
     for folder in (alone, together):
         run = RunDirectory(folder / recipe)
         trainer = Trainer(run.read_config(), digits, run, torch.device("cpu"))
-        trainer.recall()
+        trainer.saves.recall()
         latent = torch.randn(20, trainer.spec.latent_dim, generator=torch.Generator().manual_seed(1))
         drawn.append(trainer.sampler.run(latent.numpy(), torch.eye(10).repeat(2, 1).numpy()))
     assert drawn[0].std() > 0.05

@@ -14,15 +14,16 @@ import torch
 
 from training.checkpoint import checkpoint_path, checkpoints, load_newest, save_checkpoint
 from training.cli import FAILING, main
-from training.config import RunConfig, override
+from training.config import RunConfig
 from training.consultation import consult, read_log
 from training.data import Dataset, load_dataset
 from training.doctor import Failure
-from training.errors import Failing
+from training.errors import Diverged, Failing
 from training.evaluation import run_subject
+from training.recipe_config import override
 from training.recipes import recipe_named
 from training.run import RunDirectory
-from training.trainer import Diverged, Trainer
+from training.trainer import Trainer
 
 CPU = torch.device("cpu")
 TINY = ["batch_size=16", "networks.generator_channels=4", "networks.discriminator_channels=4", "latent.dim=6"]
@@ -44,20 +45,20 @@ def _trainer(path: Path, dataset: Dataset, recipe: str, settings: list[str], **m
 def _again(trainer: Trainer, dataset: Dataset, **changes: Any) -> Trainer:
     """Take the run up as a new process would."""
     again = Trainer(trainer.config.model_copy(update=changes), dataset, trainer.run, CPU)
-    again.resume()
+    again.saves.resume()
     return again
 
 
 def _sabotage(trainer: Trainer, monkeypatch: pytest.MonkeyPatch, after: int, act: Callable[[], None]) -> None:
     """Do something to the run before each turn from so many images on."""
-    original = trainer._step
+    original = trainer.turn
 
-    def step(monitor: object) -> None:
+    def turn() -> None:
         if trainer.state.images_seen >= after:
             act()
-        original(monitor)
+        original()
 
-    monkeypatch.setattr(trainer, "_step", step)
+    monkeypatch.setattr(trainer, "turn", turn)
 
 
 def _freeze(trainer: Trainer, monkeypatch: pytest.MonkeyPatch, after: int) -> None:
@@ -159,7 +160,7 @@ def test_a_generator_frozen_half_way_is_named_with_the_best_weights_brought_back
     assert read_log(trainer.run)[-1] == {"images_seen": 384, "rolled_back_to": best}
     assert max(checkpoints(trainer.run.checkpoints)).name == path.name
     again = Trainer(trainer.config, digits, trainer.run, CPU)
-    again.recall()
+    again.saves.recall()
     assert _same(again.state.averaged.state_dict(), kept["averaged"])
     assert again.state.images_seen == best
     assert "generator stands still after 384 images" in run_subject(again).facts["the doctor"]

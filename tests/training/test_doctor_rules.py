@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from training.config import Recipe, override
 from training.doctor import Failure, Signals, diagnose
 from training.doctor.remedies import remedy
+from training.recipe_config import Recipe, override
 from training.recipes import RECIPES, recipe_named
 
 CHECKS = 12
@@ -231,6 +231,15 @@ def test_a_rate_that_has_run_out_is_no_standstill() -> None:
     assert named(course(start=CHECKS - 2, rate=0.5, g_step=1e-7), PLAIN) == {Failure.GENERATOR_STILL}
 
 
+def test_weights_that_were_thrown_far_are_a_failure_to_converge_and_no_standstill() -> None:
+    """A step is measured over the weights' norm: where that has exploded, no step moves them visibly."""
+    turns = [40 * (at + 1) for at in range(CHECKS)]
+    signs: dict[str, Any] = {"turns": turns, "g_step": [2e-3] * 3 + [0.0] * (CHECKS - 3), **FAR}
+    far, near = [0.05, 2.5] + [0.0] * (CHECKS - 2), [0.05] * CHECKS
+    assert named(course(**signs, g_change=far), PLAIN) == {Failure.CONVERGENCE_FAILURE}
+    assert Failure.GENERATOR_STILL in named(course(**signs, g_change=near), PLAIN)
+
+
 def test_few_dimensions_are_judged_by_the_latent_that_has_few() -> None:
     two = override(PLAIN, ["latent.dim=2"])
     assert named(course(dimension=0.35), two) == {Failure.MODE_COLLAPSE}
@@ -254,6 +263,7 @@ def test_every_remedy_is_one_that_the_recipe_takes(failure: Failure, name: str) 
     settings = [words[at + 1] for at, word in enumerate(words) if word == "--set"]
     override(recipe, settings)
     assert any(word.startswith("--") for word in words)
+    assert f"--recipe {name}" not in remedy(failure, recipe)
 
 
 def test_a_finding_reads_as_a_sentence_with_figures_and_settings() -> None:

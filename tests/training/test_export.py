@@ -15,13 +15,14 @@ from contract.digests import sha256_digest
 from contract.latents import Prior
 from contract.layout import ModelDirectory
 from contract.manifest import read_manifest
-from training.config import RunConfig, override
+from training.config import RunConfig
 from training.data import Dataset, load_dataset
 from training.errors import ExportError
 from training.export import ExportRequest, export
 from training.export.graph import onnx_runner, read_metadata
 from training.export.parity import TOLERANCE, check_classes_matter, check_parity, measure_batch_invariance
 from training.networks import GeneratorSpec
+from training.recipe_config import override
 from training.recipes import recipe_named
 from training.run import RunDirectory
 from training.sampling import Runner, Sampler, torch_runner

@@ -9,16 +9,16 @@ import torch
 from torch import nn
 
 from contract.manifest import ImageOutput
-from training.config import RunConfig, override
+from training.config import RunConfig
 from training.data import load_dataset
 from training.ema import update_average
 from training.errors import ConfigError
 from training.game import class_loss
 from training.losses import CrossEntropy, LeastSquares, Minimax, NonSaturating, Wasserstein, build_loss
-from training.monitor import SilentMonitor
 from training.networks import GeneratorSpec, build_networks
 from training.networks.interface import Verdict
 from training.penalties import clip_weights, gradient_penalty, orthogonal_penalty, squared_gradient
+from training.recipe_config import override
 from training.recipes import recipe_named
 from training.run import RunDirectory
 from training.shards import Draws, Shard
@@ -243,7 +243,7 @@ def test_penalties_are_in_float32_though_the_networks_run_in_bf16(tmp_path: Path
             real, weights = trainer.batches.at(0, Shard(8))
             scores.append(trainer.game._judge(real, weights).scores)
         penalties.append(value(trainer.game._gradient_penalties(real, weights, real.flip(0), weights)))
-        trainer._step(SilentMonitor(trainer.run, 0, 0))
+        trainer.turn()
         assert trainer.state.figures.finite()
         assert {one.dtype for one in discriminator.parameters()} == {torch.float32}
     assert penalties[0] == penalties[1] > 0

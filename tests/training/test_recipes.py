@@ -11,11 +11,12 @@ import torch
 
 from contract.manifest import ImageOutput
 from tests.fakes.site import local_service
-from training.config import Recipe, RunConfig, override
+from training.config import RunConfig
 from training.data import Dataset, load_dataset
 from training.export import ExportRequest, export
 from training.export.graph import onnx_runner, to_onnx
 from training.networks import GeneratorSpec, build_networks
+from training.recipe_config import Recipe, override
 from training.recipes import RECIPES, recipe_named
 from training.run import RunDirectory
 from training.trainer import Trainer
@@ -95,19 +96,19 @@ def test_every_recipe_resumes_exactly(name: str, digits: Dataset, numbers: Datas
     whole = trainer(tmp_path / "whole", recipe, dataset)
     whole.train()
     stopped = trainer(tmp_path / "stopped", recipe, dataset)
-    step = stopped._step
+    turn = stopped.turn
 
-    def until(monitor: object) -> None:
+    def until() -> None:
         if stopped.state.images_seen >= 160:
             raise SystemExit
-        step(monitor)
+        turn()
 
-    stopped._step = until
+    stopped.turn = until
     with pytest.raises(SystemExit):
         stopped.train()
     torch.manual_seed(999)
     again = Trainer(stopped.config, dataset, stopped.run, CPU)
-    again.resume()
+    again.saves.resume()
     assert 0 < again.state.images_seen <= 160
     again.train()
     for network in ("generator", "averaged", "discriminator"):

@@ -11,10 +11,11 @@ import pytest
 import torch
 
 from tests.training.test_recipes import small
-from training.config import RunConfig, override
+from training.config import RunConfig
 from training.data import Dataset, load_dataset
 from training.errors import ConfigError
 from training.fold import folded
+from training.recipe_config import override
 from training.recipes import RECIPES
 from training.run import RunDirectory
 from training.state import State
@@ -95,13 +96,6 @@ def data(cache: Path) -> dict[str, Dataset]:
     return {name: load_dataset(name, cache) for name in ("digits", "gaussian")}
 
 
-class Silence:
-    """A monitor that nobody looks at."""
-
-    def advance(self, images: int) -> None:
-        """Take no note."""
-
-
 def trainer(recipe: str, switch: Switch, data: dict[str, Dataset]) -> Trainer:
     """Return the recipe with the switch on, small and ready to play; nothing of it is written to disk."""
     dataset = data["gaussian" if recipe == "gaussian-1d" else "digits"]
@@ -134,9 +128,9 @@ def test_a_switch_trains_and_resumes_exactly_or_says_why_not(
         return
     trained = trainer(recipe, switch, data)
     at_start = tensors(trained.state)
-    trained._step(Silence())
+    trained.turn()
     saved = copy.deepcopy(trained.state.save())
-    trained._step(Silence())
+    trained.turn()
     after = tensors(trained.state)
     assert all(torch.isfinite(value).all() for value in after)
     assert any(not torch.equal(old, new) for old, new in zip(at_start, after, strict=True))
@@ -144,7 +138,7 @@ def test_a_switch_trains_and_resumes_exactly_or_says_why_not(
     torch.manual_seed(999)
     again = trainer(recipe, switch, data)
     again.state.load(saved)
-    again._step(Silence())
+    again.turn()
     assert all(torch.equal(one, two) for one, two in zip(after, tensors(again.state), strict=True))
 
     if name not in ("virtual batch norm", "orthogonal start", "bf16"):

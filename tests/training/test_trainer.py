@@ -14,13 +14,14 @@ import torch
 
 from contract.manifest import ImageOutput
 from training.checkpoint import checkpoint_path, checkpoints, save_checkpoint
-from training.config import RunConfig, override
+from training.config import RunConfig
 from training.data import Dataset, load_dataset
-from training.errors import RunError, TrainingError
+from training.errors import Diverged, RunError, TrainingError
 from training.placement import memory_format_of
+from training.recipe_config import override
 from training.recipes import recipe_named
 from training.run import RunDirectory
-from training.trainer import Diverged, Trainer
+from training.trainer import Trainer
 
 CPU = torch.device("cpu")
 TINY = ["batch_size=16", "networks.generator_channels=4", "networks.discriminator_channels=4", "latent.dim=6"]
@@ -68,21 +69,21 @@ def test_a_resumed_run_is_the_run_that_was_never_stopped(
 
     # Checkpoints that do not fall on reports: what was measured since the last one must survive too.
     stopped = _trainer(tmp_path / "stopped", digits, recipe, settings, checkpoint_every_kimg=0.048)
-    original = stopped._step
+    original = stopped.turn
 
-    def step(monitor: object) -> None:
+    def turn() -> None:
         if stopped.state.images_seen >= 150:
             if how == "killed":
                 raise SystemExit
             signal.raise_signal(signal.SIGINT)  # arrives in the middle of a step
-        original(monitor)
+        original()
 
-    monkeypatch.setattr(stopped, "_step", step)
+    monkeypatch.setattr(stopped, "turn", turn)
     with pytest.raises(SystemExit if how == "killed" else KeyboardInterrupt):
         stopped.train()
     torch.manual_seed(999)
     again = Trainer(stopped.config, digits, stopped.run, CPU)
-    again.resume()
+    again.saves.resume()
     assert 0 < again.state.images_seen < 224
     assert (again.state.images_seen > 160) == (how == "interrupted")
     again.train()
@@ -149,7 +150,7 @@ def test_a_finished_run_has_nothing_left_to_do(tmp_path: Path, digits: Dataset) 
     trainer = _trainer(tmp_path / "run", digits, "default", [*TINY, "total_kimg=0.032"])
     trainer.train()
     again = Trainer(trainer.config, digits, trainer.run, CPU)
-    again.resume()
+    again.saves.resume()
     again.train()
     assert again.state.steps == trainer.state.steps
 
@@ -191,25 +192,25 @@ def test_a_run_killed_at_its_start_can_go_on(
 ) -> None:
     trainer = _trainer(tmp_path / "run", digits, "default", [*TINY, "total_kimg=0.032"])
 
-    def killed(_monitor: object) -> None:
+    def killed() -> None:
         raise SystemExit
 
-    monkeypatch.setattr(trainer, "_step", killed)
+    monkeypatch.setattr(trainer, "turn", killed)
     with pytest.raises(SystemExit):
         trainer.train()
     again = Trainer(trainer.config, digits, trainer.run, CPU)
-    again.resume()
+    again.saves.resume()
     again.train()
     assert again.state.images_seen == 32
 
 
 def test_a_state_that_is_no_number_never_replaces_a_sound_one(tmp_path: Path, digits: Dataset) -> None:
     trainer = _trainer(tmp_path / "run", digits, "default", TINY)
-    trainer.checkpoint()
+    trainer.saves.save()
     trainer.state.figures.add(d_loss=torch.tensor(float("nan")))
     trainer.state.images_seen = 64
     with pytest.raises(Diverged, match="newest checkpoint is sound"):
-        trainer.checkpoint()
+        trainer.saves.save()
     folder = trainer.run.checkpoints
     assert checkpoints(folder) == [checkpoint_path(folder, 0)]
 
@@ -221,10 +222,10 @@ def test_a_run_of_a_gpu_is_drawn_from_anywhere_and_goes_on_only_there(
     state = trainer.state.save() | {"device": "cuda", "random": torch.zeros(16, dtype=torch.uint8)}
     save_checkpoint(trainer.run.checkpoints, 0, state)
     with pytest.raises(RunError, match="cuda"):
-        trainer.resume()
+        trainer.saves.resume()
     with torch.no_grad():
         trainer.state.averaged.layers.convolutions[-1].bias.fill_(9.0)
-    trainer.recall()
+    trainer.saves.recall()
     assert float(trainer.state.averaged.layers.convolutions[-1].bias.max()) == 0.0
 
 
@@ -267,7 +268,7 @@ def test_how_images_lie_in_memory_changes_nothing_but_rounding(
         checkpoints(trainer.run.checkpoints)[-1].unlink()
         monkeypatch.setattr("training.trainer.memory_format_of", lambda _output, other=other: other)
         again = Trainer(trainer.config, colourful, trainer.run, CPU)
-        again.resume()
+        again.saves.resume()
         assert 0 < again.state.images_seen < 128
         again.train()
         wide = [one for one in again.state.discriminator.parameters() if one.ndim == 4 and one.shape[-1] > 1]

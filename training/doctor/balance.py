@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from training.config import Recipe
 from training.doctor.course import POOR, Course
+from training.recipe_config import Recipe
 
 _STILL = 1e-5
 """Share of its weights' norm that a network moves in a turn at least; healthy ones move 1e-3."""
@@ -39,7 +39,7 @@ def discriminator_still(course: Course, _recipe: Recipe) -> str | None:
 
 def _still(course: Course, name: str, who: str) -> str | None:
     steps, rate = course.latest(name, 2), course.now.rate
-    if rate < 0.05 or not steps or max(steps) > _STILL * rate:
+    if rate < 0.05 or not steps or max(steps) > _STILL * rate or course.thrown(name[0]):
         return None
     return f"a turn moves {who}'s weights by {max(steps):.1g} of their norm; healthy ones move by 1e-3"
 

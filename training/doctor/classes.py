@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from training.config import Recipe
 from training.doctor.course import Course
+from training.recipe_config import Recipe
 
 _SURE = 2.0
 _ENOUGH = 0.06

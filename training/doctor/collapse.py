@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from training.config import Recipe
 from training.doctor.course import ASTRAY, Course
+from training.recipe_config import Recipe
 
 _THIN, _THIN_BY_LATENT = 0.25, 0.5
 """Shares of the real samples' dimension: a curve has 0.16 of the digits', weak generators down to 0.33.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from training.config import Recipe
 from training.doctor.course import ASTRAY, POOR, Course
+from training.recipe_config import Recipe
 
 _GOOD = 0.2
 _HOPS = 0.7
+_BEGUN = 0.1
 
 
 def convergence_failure(course: Course, _recipe: Recipe) -> str | None:
@@ -17,8 +18,14 @@ def convergence_failure(course: Course, _recipe: Recipe) -> str | None:
     distance = course.typical("distance_pooled")
     if distance is None:
         return None
+    if course.thrown("g") and distance >= _GOOD and course.now.progress >= _BEGUN:
+        stride = course.longest_stride("g")
+        return (
+            f"for a while, each turn moved G by {stride:.1%} of its weights' norm on average, and draws are at "
+            f"{distance:.2f} from the data"
+        )
     leaps = (course.leaps and distance >= _GOOD) or (course.leapt and distance >= POOR)
-    if leaps and course.now.progress >= 0.1:
+    if leaps and course.now.progress >= _BEGUN:
         return f"{_leap(course)}, and draws are at {distance:.2f} from the data (0 is as good as real)"
     if course.mature(0.0) and course.always("distance_pooled", lambda value: value >= ASTRAY):
         return f"draws are at {distance:.2f} from the data; one real sample, always the same, would be at 1"

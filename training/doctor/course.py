@@ -6,6 +6,7 @@ Names of signals are fields of :class:`~training.doctor.signals.Signals`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from statistics import median
 
 from training.doctor.signals import Signals
@@ -89,6 +90,25 @@ class Course:
     def leapt(self) -> bool:
         """Tell whether one of the latest turns that were measured moved G so far."""
         return self.begun and max(self.latest("g_step"), default=0.0) >= 1.5 * _STRIDE
+
+    def longest_stride(self, player: str) -> float:
+        """Return the share of its weights that the player (``g`` or ``d``) moved by in a turn, at its fastest.
+
+        A mean over the turns between two checks, of the way from the one to the other; 0 if none is known.
+        """
+        strides = [
+            getattr(later, f"{player}_change") / max(later.turns - earlier.turns, 1)
+            for earlier, later in pairwise(self.checks)
+            if getattr(later, f"{player}_change") is not None
+        ]
+        return max(strides, default=0.0)
+
+    def thrown(self, player: str) -> bool:
+        """Tell whether turns too long have ever thrown the player's weights out of all proportion.
+
+        Large weights make the next turns look short, so that these say nothing any more.
+        """
+        return self.longest_stride(player) >= _STRIDE
 
     def grows(self, name: str) -> bool:
         """Tell whether it is a fifth higher than a third of the run ago; True if that is not known."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from training.config import Recipe
 from training.doctor.balance import blind, discriminator_still, generator_still, overfits, too_strong
 from training.doctor.classes import label_ignored, labels_say_nothing
 from training.doctor.collapse import class_collapse, mode_collapse
@@ -17,6 +16,7 @@ from training.doctor.course import Course
 from training.doctor.findings import Failure, Finding
 from training.doctor.remedies import remedy
 from training.doctor.signals import Signals
+from training.recipe_config import Recipe
 
 
 def diagnose(history: list[Signals], recipe: Recipe) -> list[Finding]:

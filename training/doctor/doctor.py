@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.config import Recipe
 from training.data import Dataset
 from training.doctor.diagnoses import diagnose
 from training.doctor.examination import Judge, crowd_signals, distance, draw, rank_signals
@@ -24,6 +23,7 @@ from training.doctor.signals import Signals
 from training.doctor.space import Float
 from training.doctor.weights import relative_change, relative_gradient, sampled_weights
 from training.networks import GeneratorSpec
+from training.recipe_config import Recipe
 from training.state import State
 
 
@@ -49,9 +49,8 @@ class Check:
 class Doctor:
     """Reads a run's signals from time to time and names what goes wrong."""
 
-    def __init__(self, recipe: Recipe, dataset: Dataset, spec: GeneratorSpec, total_images: int) -> None:
+    def __init__(self, recipe: Recipe, dataset: Dataset, spec: GeneratorSpec) -> None:
         self._recipe, self._dataset, self._spec = recipe, dataset, spec
-        self._total_images = total_images
         self.history: list[Signals] = []
         self._named: set[Failure] = set()
         self._places: Tensor | None = None
@@ -78,9 +77,9 @@ class Doctor:
         else:
             self._weights = now
 
-    def check(self, state: State, rate: float) -> Check:
-        """Examine the run as it is; ``rate`` is the learning rates' present share of the recipe's."""
-        signals, places = self._examine(state, rate)
+    def check(self, state: State) -> Check:
+        """Examine the run as it is."""
+        signals, places = self._examine(state)
         best = min((past.distance for past in self.history if past.distance is not None), default=None)
         self.history.append(signals)
         self._places = None if places is None else torch.from_numpy(places)
@@ -93,9 +92,10 @@ class Doctor:
         )
         return Check(signals, findings, new, is_best)
 
-    def _examine(self, state: State, rate: float) -> tuple[Signals, Float | None]:
+    def _examine(self, state: State) -> tuple[Signals, Float | None]:
         recipe, reference = self._recipe, self.reference
-        progress = min(1.0, state.images_seen / self._total_images)
+        progress = recipe.progress(state.images_seen)
+        rate = recipe.learning_rate_share(state.images_seen)
         found: dict[str, Any] = {"finite": True}
         draws = draw(state.generator, reference)
         averaged = draw(state.averaged, reference)

@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from training.augment import augment
-from training.config import Recipe
 from training.data.dataset import Part
 from training.doctor import measures
 from training.doctor.reference import Crowd, Reference
 from training.doctor.space import Float
 from training.losses import build_loss
 from training.networks import Discriminator, Generator
+from training.recipe_config import Recipe
 from training.sampling import finish
 from training.shards import Draws as RandomDraws
 

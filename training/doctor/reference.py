@@ -14,11 +14,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from contract.latents import graph_input, standard_normal
-from training.config import Recipe
 from training.data.dataset import Dataset, Part
 from training.doctor import measures
 from training.doctor.space import Float, Reader, Space
 from training.networks import GeneratorSpec
+from training.recipe_config import Recipe
 
 _ROWS = 256
 _ROWS_A_CLASS = 8

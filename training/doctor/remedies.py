@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from training.config import Recipe
 from training.doctor.findings import Failure
+from training.recipe_config import Recipe
 
 
 def remedy(failure: Failure, recipe: Recipe) -> str:
@@ -103,7 +103,8 @@ def _against_collapse(recipe: Recipe) -> str:
         settings.append(_slower(recipe, "generator", 2))
     if not settings:
         settings.append(_set("batch_size", 2 * recipe.batch_size))
-    return f"{' '.join(settings)}, or --recipe default"
+    instead = ", or --recipe default" if recipe.name != "default" else ""
+    return " ".join(settings) + instead
 
 
 _REMEDIES: dict[Failure, Callable[[Recipe], str]] = {

@@ -31,7 +31,7 @@ class Subject:
 
 def run_subject(trainer: Trainer, weights: Weights = "averaged") -> Subject:
     """Return a run's newest generator; raises ``RunError`` if there is none that fits."""
-    saved = trainer.recall()
+    saved = trainer.saves.recall()
     sampler = trainer.sampler
     if weights == "raw":
         sampler = Sampler(_raw_runner(trainer, saved), trainer.spec, trainer.recipe.latent.prior)

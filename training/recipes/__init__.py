@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from difflib import get_close_matches
 
-from training.config import Recipe
 from training.errors import ConfigError
+from training.recipe_config import Recipe
 from training.recipes.classics import cgan, gaussian_1d, vanilla, vanilla_shallow
 from training.recipes.conditional import acgan, biggan, r3gan, sagan
 from training.recipes.convolutional import dcgan, wgan, wgan_gp

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from training.config import Recipe
 from training.part_config import (
     AcganNetworks,
     Adam,
@@ -12,6 +11,7 @@ from training.part_config import (
     R3ganNetworks,
     ResnetNetworks,
 )
+from training.recipe_config import Recipe
 
 
 def acgan() -> Recipe:

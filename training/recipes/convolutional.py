@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from contract.latents import Prior
-from training.config import Recipe
 from training.part_config import Adam, Averaging, DcganNetworks, Latent, Penalties, RmsProp
+from training.recipe_config import Recipe
 
 
 def dcgan() -> Recipe:

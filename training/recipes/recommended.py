@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from training.config import Recipe
 from training.part_config import Adam, Augmentation, Averaging, DcganNetworks, Latent
+from training.recipe_config import Recipe
 
 
 def default() -> Recipe:
