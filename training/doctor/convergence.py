@@ -18,15 +18,8 @@ def convergence_failure(course: Course, _recipe: Recipe) -> str | None:
     distance = course.typical("distance_pooled")
     if distance is None:
         return None
-    if course.thrown("g") and distance >= _GOOD and course.now.progress >= _BEGUN:
-        stride = course.longest_stride("g")
-        return (
-            f"for a while, each turn moved G by {stride:.1%} of its weights' norm on average, and draws are at "
-            f"{distance:.2f} from the data"
-        )
-    leaps = (course.leaps and distance >= _GOOD) or (course.leapt and distance >= POOR)
-    if leaps and course.now.progress >= _BEGUN:
-        return f"{_leap(course)}, and draws are at {distance:.2f} from the data (0 is as good as real)"
+    if too_long := _too_long(course, distance):
+        return f"{too_long}, and draws are at {distance:.2f} from the data (0 is as good as real)"
     if course.mature(0.0) and course.always("distance_pooled", lambda value: value >= ASTRAY):
         return f"draws are at {distance:.2f} from the data; one real sample, always the same, would be at 1"
     best = min(course.values("distance_pooled"))
@@ -34,6 +27,19 @@ def convergence_failure(course: Course, _recipe: Recipe) -> str | None:
         return f"draws were at {best:.2f} from the data, and are at {distance:.2f} now"
     if course.mature(0.5) and not course.improves and distance >= POOR:
         return f"draws are at {distance:.2f} from the data (0 is as good as real), and come no nearer"
+    return None
+
+
+def _too_long(course: Course, distance: float) -> str | None:
+    """Say what shows that turns move G too far, and draws are the worse for it; or None."""
+    if course.now.progress < _BEGUN:
+        return None
+    if course.thrown("g") and distance >= _GOOD:
+        return (
+            f"turns moved G by {course.longest_stride('g'):.1%} of its weights' norm on average for a while"
+        )
+    if (course.leaps and distance >= _GOOD) or (course.leapt and distance >= POOR):
+        return _leap(course)
     return None
 
 

@@ -92,7 +92,7 @@ class Course:
         return self.begun and max(self.latest("g_step"), default=0.0) >= 1.5 * _STRIDE
 
     def longest_stride(self, player: str) -> float:
-        """Return the share of its weights that the player (``g`` or ``d``) moved by in a turn, at its fastest.
+        """Return how much of its weights' norm the player, ``g`` or ``d``, moved by in a turn at its fastest.
 
         A mean over the turns between two checks, of the way from the one to the other; 0 if none is known.
         """
