@@ -27,19 +27,20 @@ _CHANCE = 0.57
 
 def generator_still(course: Course, _recipe: Recipe) -> str | None:
     """Say what shows that G does not move, or None."""
-    return _still(course, "g_step", "G")
+    return None if course.thrown("g") else _still(course, "g_step", "G")
 
 
-def discriminator_still(course: Course, _recipe: Recipe) -> str | None:
+def discriminator_still(course: Course, recipe: Recipe) -> str | None:
     """Say what shows that D does not move, or None; one that has nothing left to learn need not."""
-    if course.now.d_slope is not None and course.now.d_slope <= _LEARNT:
+    learnt = course.now.d_slope is not None and course.now.d_slope <= _LEARNT
+    if learnt or course.thrown("d", recipe.discriminator_steps):
         return None
     return _still(course, "d_step", "D")
 
 
 def _still(course: Course, name: str, who: str) -> str | None:
     steps, rate = course.latest(name, 2), course.now.rate
-    if rate < 0.05 or not steps or max(steps) > _STILL * rate or course.thrown(name[0]):
+    if rate < 0.05 or not steps or max(steps) > _STILL * rate:
         return None
     return f"a turn moves {who}'s weights by {max(steps):.1g} of their norm; healthy ones move by 1e-3"
 

@@ -43,7 +43,7 @@ def label_ignored(course: Course, _recipe: Recipe) -> str | None:
     if read - chance < _READABLE or agreement - chance >= _LEARNT * (read - chance):
         return None
     told = course.typical("auc_label") or 0.5
-    unused = course.mature(0.6) and told >= 0.9
+    unused = course.mature(0.6, 300) and told >= 0.9
     unseen = course.mature(0.75) and told < 0.7 and not course.falls("distance")
     if course.grows("agreement") or not (unused or unseen):
         return None

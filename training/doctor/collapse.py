@@ -16,6 +16,8 @@ _NARROW_IN_CLASS = 0.35
 _NARROW_IN_ONE = 0.15
 _FEW_CLASSES = 0.35
 _PEAK = 0.4
+_LATE, _TURNS = 0.5, 400
+"""Share of a run, and turns, before which narrow draws may still widen: photographs took 330 turns."""
 
 
 def mode_collapse(course: Course, recipe: Recipe) -> str | None:
@@ -59,7 +61,7 @@ def _fell(course: Course, name: str) -> str | None:
 
 def _stays_narrow(course: Course) -> str | None:
     spread = course.typical("spread")
-    if spread is None or spread >= _NARROW or not course.mature(0.4):
+    if spread is None or spread >= _NARROW or not course.mature(_LATE, _TURNS):
         return None
     if course.improves or course.grows("spread"):
         return None
@@ -68,7 +70,7 @@ def _stays_narrow(course: Course) -> str | None:
 
 def _few_classes(course: Course) -> str | None:
     share = course.typical("classes_drawn", 5)
-    if share is None or share >= _FEW_CLASSES or not course.mature(0.4):
+    if share is None or share >= _FEW_CLASSES or not course.mature(_LATE, _TURNS):
         return None
     if course.improves or course.grows("classes_drawn"):
         return None
@@ -77,7 +79,7 @@ def _few_classes(course: Course) -> str | None:
 
 def _narrow_in_class(course: Course) -> str | None:
     spread, worst = course.typical("spread_in_class"), course.typical("spread_worst")
-    if spread is None or worst is None or not course.mature(0.4):
+    if spread is None or worst is None or not course.mature(_LATE, _TURNS):
         return None
     if spread < _NARROW_IN_CLASS and not course.grows("spread_in_class"):
         return f"draws of a class lie {spread:.2f} times as far apart as real samples of it"

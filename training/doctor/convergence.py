@@ -18,7 +18,8 @@ def convergence_failure(course: Course, _recipe: Recipe) -> str | None:
     distance = course.typical("distance_pooled")
     if distance is None:
         return None
-    if too_long := _too_long(course, distance):
+    too_long = _too_long(course) if course.now.progress >= _BEGUN else None
+    if too_long and distance >= _GOOD:
         return f"{too_long}, and draws are at {distance:.2f} from the data (0 is as good as real)"
     if course.mature(0.0) and course.always("distance_pooled", lambda value: value >= ASTRAY):
         return f"draws are at {distance:.2f} from the data; one real sample, always the same, would be at 1"
@@ -30,17 +31,14 @@ def convergence_failure(course: Course, _recipe: Recipe) -> str | None:
     return None
 
 
-def _too_long(course: Course, distance: float) -> str | None:
-    """Say what shows that turns move G too far, and draws are the worse for it; or None."""
-    if course.now.progress < _BEGUN:
-        return None
-    if course.thrown("g") and distance >= _GOOD:
+def _too_long(course: Course) -> str | None:
+    """Say what shows that turns move G too far for anything to settle, or None."""
+    if course.thrown("g"):
         return (
-            f"turns moved G by {course.longest_stride('g'):.1%} of its weights' norm on average for a while"
+            f"turns moved G by {course.longest_stride('g'):.0%} of its weights' norm on average for a while"
         )
-    if (course.leaps and distance >= _GOOD) or (course.leapt and distance >= POOR):
-        return _leap(course)
-    return None
+    longest = max(course.latest("g_step"), default=0.0)
+    return f"a turn moves G by up to {longest:.1%} of its weights' norm" if course.leaps else None
 
 
 def oscillation(course: Course, _recipe: Recipe) -> str | None:
@@ -49,15 +47,12 @@ def oscillation(course: Course, _recipe: Recipe) -> str | None:
     motion = course.typical("motion", 5)
     if raw is None or averaged is None or motion is None:
         return None
-    if course.leaps:
-        return f"{_leap(course)}; its draws are at {raw:.2g} from the data, its average's at {averaged:.2g}"
+    too_long = _too_long(course) if course.leaps else None
+    if too_long:
+        return f"{too_long}; its draws are at {raw:.2g} from the data, its average's at {averaged:.2g}"
     if course.mature(0.5) and not course.improves and motion >= _HOPS and raw >= max(0.3, 1.4 * averaged):
         return (
             f"between two checks, draws of the same latents move {motion:.2f} times as far as two real "
             f"samples lie apart; G is at {raw:.2f} from the data, its average at {averaged:.2f}"
         )
     return None
-
-
-def _leap(course: Course) -> str:
-    return f"a turn moves G by up to {max(course.latest('g_step')):.1%} of its weights' norm"

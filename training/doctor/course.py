@@ -6,7 +6,6 @@ Names of signals are fields of :class:`~training.doctor.signals.Signals`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import pairwise
 from statistics import median
 
 from training.doctor.signals import Signals
@@ -17,8 +16,12 @@ POOR = 0.4
 """A distance from the data at which all can see that draws are not real: a single point in their middle."""
 ASTRAY = 1.0
 """A distance at which draws lie beside the data: one real sample, always the same, would be as near."""
-_STRIDE = 0.02
-"""A turn that moves G by this share of its weights' norm leaps; healthy ones stay below 0.015."""
+_STRIDE = 0.04
+"""A turn that moves G by this share of its weights' norm leaps; healthy ones stay below 0.03."""
+_THROW = 0.03
+"""As much in each turn of a whole stretch throws the weights far off; healthy ones move 0.015 at most."""
+_STRETCH = 10
+"""Turns of which a mean says something: an optimiser's very first ones are long in sound runs too."""
 _BEGUN = 80
 _ENOUGH = 6
 """Checks from which a trend can be told."""
@@ -54,9 +57,9 @@ class Course:
         found = self.latest(name, count)
         return bool(found) and all(holds(value) for value in found)
 
-    def mature(self, progress: float) -> bool:
+    def mature(self, progress: float, turns: int = _TURNS) -> bool:
         """Tell whether so much of the run is done, in enough turns to learn and enough checks to show it."""
-        done = self.now.progress >= progress and self.now.turns >= _TURNS
+        done = self.now.progress >= progress and self.now.turns >= turns
         return done and len(self.checks) >= _ENOUGH
 
     @property
@@ -82,33 +85,34 @@ class Course:
 
     @property
     def leaps(self) -> bool:
-        """Tell whether turns move G too far for anything to settle."""
-        stride = self.typical("g_step")
-        return self.begun and stride is not None and stride >= _STRIDE
+        """Tell whether turns move G too far for anything to settle, or still far after it was thrown."""
+        stride, limit = self.typical("g_step"), _STRIDE / 2 if self.thrown("g") else _STRIDE
+        return self.begun and stride is not None and stride >= limit
 
     @property
     def leapt(self) -> bool:
-        """Tell whether one of the latest turns that were measured moved G so far."""
-        return self.begun and max(self.latest("g_step"), default=0.0) >= 1.5 * _STRIDE
+        """Tell whether G was thrown, or one of the latest turns that were measured moved it as far."""
+        return self.thrown("g") or (self.begun and max(self.latest("g_step"), default=0.0) >= _STRIDE)
 
     def longest_stride(self, player: str) -> float:
         """Return how much of its weights' norm the player, ``g`` or ``d``, moved by in a turn at its fastest.
 
         A mean over the turns between two checks, of the way from the one to the other; 0 if none is known.
         """
-        strides = [
-            getattr(later, f"{player}_change") / max(later.turns - earlier.turns, 1)
-            for earlier, later in pairwise(self.checks)
-            if getattr(later, f"{player}_change") is not None
-        ]
-        return max(strides, default=0.0)
+        fastest, before = 0.0, 0
+        for check in self.checks:
+            way, turns = getattr(check, f"{player}_change"), check.turns - before
+            if way is not None and turns >= _STRETCH:
+                fastest = max(fastest, way / turns)
+            before = check.turns
+        return fastest
 
-    def thrown(self, player: str) -> bool:
-        """Tell whether turns too long have ever thrown the player's weights out of all proportion.
+    def thrown(self, player: str, steps: int = 1) -> bool:
+        """Tell whether turns of so many steps have ever thrown the player's weights out of all proportion.
 
         Large weights make the next turns look short, so that these say nothing any more.
         """
-        return self.longest_stride(player) >= _STRIDE
+        return self.longest_stride(player) >= _THROW * steps
 
     def grows(self, name: str) -> bool:
         """Tell whether it is a fifth higher than a third of the run ago; True if that is not known."""

@@ -21,13 +21,15 @@ from training.networks.interface import Discriminator, Generator, GeneratorSpec,
 from training.part_config import DcganNetworks, StridedNetworks
 
 _SLOPE = 0.2
+_FEWEST_LAYERS = 2
 
 
 class StridedGenerator(nn.Module):
     """A linear map to the coarsest grid, then doublings: norm, ReLU, transposed convolution; tanh at the end.
 
     As in the paper, every layer but the last has batch norm; a condition steers it where there is one.
-    Images whose edges cannot be halved end in a plain convolution.
+    Images so small, or so odd, that they are doubled less than twice begin with plain convolutions: one layer
+    above the linear map draws no more than blots.
     """
 
     def __init__(
@@ -35,14 +37,14 @@ class StridedGenerator(nn.Module):
     ) -> None:
         super().__init__()
         levels = halvings(image.height, image.width)
-        widths = [channels_at(config.generator_channels, level) for level in range(levels, 0, -1)]
-        widths = widths or [config.generator_channels]
+        depth = max(levels, _FEWEST_LAYERS)
+        widths = [channels_at(config.generator_channels, level) for level in range(depth, 0, -1)]
         self._grid = (widths[0], image.height >> levels, image.width >> levels)
         self.to_grid = nn.Linear(latent_dim, widths[0] * self._grid[1] * self._grid[2], bias=False)
         self.norms = nn.ModuleList(ConditionalBatchNorm(width, condition_dim) for width in widths)
         self.convolutions = nn.ModuleList(
-            nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, bias=False)
-            for before, after in pairwise(widths)
+            _doubling(before, after) if at >= depth - levels else _plain(before, after)
+            for at, (before, after) in enumerate(pairwise(widths))
         )
         last = (
             DoublingToImage(widths[-1], image.channels)
@@ -82,19 +84,21 @@ class DcganGenerator(Generator):
 class StridedTrunk(nn.Module):
     """Halvings by strided convolutions with LeakyReLU 0.2, ending in flat features of the coarsest grid.
 
+    There are two layers at least: the smallest images are halved on to 2 x 2, odd ones are not halved at all.
     The first layer has no norm, as in the paper. ``features`` says how many there are, with the minibatch's
     spread where the settings ask for it.
     """
 
     def __init__(self, config: StridedNetworks, image: ImageOutput) -> None:
         super().__init__()
-        levels = halvings(image.height, image.width)
+        smallest = min(_FEWEST_LAYERS, halvings(image.height, image.width, coarsest=2))
+        levels = max(halvings(image.height, image.width), smallest)
         height, width = image.height, image.width
         layers: list[nn.Module] = []
         before: int = image.channels
-        for level in range(max(levels, 1)):
+        for level in range(max(levels, _FEWEST_LAYERS)):
             after = channels_at(config.discriminator_channels, level)
-            stride, kernel = (2, 4) if levels else (1, 3)
+            stride, kernel = (2, 4) if level < levels else (1, 3)
             height, width = height // stride, width // stride
             layers.append(maybe_spectral(nn.Conv2d(before, after, kernel, stride, padding=1), config))
             if level > 0:
@@ -121,6 +125,14 @@ class DcganDiscriminator(Discriminator):
     def forward(self, samples: Tensor, class_weights_NK: Tensor | None = None) -> Verdict:
         """Score images; see :class:`Discriminator`."""
         return Verdict(self.score(self.trunk(samples), class_weights_NK))
+
+
+def _doubling(before: int, after: int) -> nn.Module:
+    return nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, bias=False)
+
+
+def _plain(before: int, after: int) -> nn.Module:
+    return nn.Conv2d(before, after, 3, padding=1, bias=False)
 
 
 def _norm(config: StridedNetworks, channels: int, height: int, width: int) -> list[nn.Module]:

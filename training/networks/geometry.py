@@ -10,10 +10,10 @@ _COARSEST_EDGE = 4
 _LARGEST_MULTIPLE = 8
 
 
-def halvings(height: int, width: int) -> int:
-    """Return how often an image is halved on its way down: while both edges stay even and >= 4."""
+def halvings(height: int, width: int, coarsest: int = _COARSEST_EDGE) -> int:
+    """Return how often an image is halved on its way down: while both edges stay even and >= ``coarsest``."""
     count = 0
-    while height % 2 == width % 2 == 0 and min(height, width) // 2 >= _COARSEST_EDGE:
+    while height % 2 == width % 2 == 0 and min(height, width) // 2 >= coarsest:
         height, width, count = height // 2, width // 2, count + 1
     return count
 

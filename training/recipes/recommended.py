@@ -28,6 +28,6 @@ def default() -> Recipe:
         batch_size=32,
         total_kimg=600,
         learning_rate_decay=0.25,
-        augmentation=Augmentation(translation=0.125),
+        augmentation=Augmentation(translation=0.1),
         averaging=Averaging(halflife_kimg=20),
     )
