@@ -36,7 +36,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     wanted = [trial for trial in trials() if _chosen(trial.case, options.only)]
-    left = [trial for trial in wanted if not trial.result.is_file()]
+    left = [trial for trial in wanted if not trial.is_done]
     print(f"{len(wanted) - len(left)} of {len(wanted)} trials are done")
     for trial in left[: options.limit]:
         document = trial.run()

@@ -36,7 +36,7 @@ def write_table(trials: list[Trial]) -> str:
     """Write the table of all results there are, and return it."""
     rows: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for trial in trials:
-        if trial.result.is_file():
+        if trial.is_done:
             document = json.loads(trial.result.read_text(encoding="utf-8"))
             kind = "counted" if trial.case.listed else "looked at"
             rows.setdefault((kind, trial.case.key), []).append(document)

@@ -19,7 +19,7 @@ from training.data import load_dataset
 from training.doctor import Signals
 from training.errors import Diverged
 from training.provenance import begun_with
-from training.recipe_config import override
+from training.recipe_config import Recipe, override
 from training.recipes import recipe_named
 from training.run import RunDirectory
 from training.trainer import Trainer
@@ -54,15 +54,29 @@ class Trial:
         """Where what came out is written."""
         return self.folder / f"{self.case.key}-{self.seed}.json"
 
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe that is trained, with what is changed of it."""
+        base = self.case.base
+        settings = [*base.settings, *self.case.settings, f"total_kimg={base.kimg}"]
+        return override(recipe_named(base.recipe), settings)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether there is a result of the recipe as it is now."""
+        if not self.result.is_file():
+            return False
+        kept = json.loads(self.result.read_text(encoding="utf-8"))["recipe"]
+        return {**kept, "summary": ""} == {**self.recipe.model_dump(mode="json"), "summary": ""}
+
     def run(self) -> dict[str, Any]:
         """Train, and write down every check and when each failure was first named."""
         case = self.case
         dataset = load_dataset(case.base.data, _CACHE)
         if case.edit is not None:
             dataset = case.edit(dataset, np.random.default_rng(self.seed))
-        settings = [*case.base.settings, *case.settings, f"total_kimg={case.base.kimg}"]
         config = RunConfig(
-            recipe=override(recipe_named(case.base.recipe), settings),
+            recipe=self.recipe,
             data=case.base.data,
             dataset_digest=dataset.digest,
             seed=self.seed,

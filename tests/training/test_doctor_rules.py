@@ -240,6 +240,27 @@ def test_weights_that_were_thrown_far_are_a_failure_to_converge_and_no_standstil
     assert Failure.GENERATOR_STILL in named(course(**signs, g_change=near), PLAIN)
 
 
+def test_a_g_that_was_thrown_far_and_still_leaps_runs_in_circles() -> None:
+    """However near the draws are: its average hides what it does."""
+    turns = [40 * (at + 1) for at in range(CHECKS)]
+    signs: dict[str, Any] = {"turns": turns, "g_step": 0.03, "distance_pooled": 0.1}
+    assert named(course(**signs, g_change=[4.0] + [0.2] * (CHECKS - 1)), PLAIN) == {Failure.OSCILLATION}
+    assert named(course(**signs, g_change=0.2), PLAIN) == set()
+
+
+def test_the_very_first_turns_say_nothing_of_all_others() -> None:
+    turns = [5 * (at + 1) for at in range(CHECKS)]
+    assert named(course(turns=turns, g_change=0.5, g_step=0.03), PLAIN) == set()
+
+
+def test_narrow_draws_may_widen_for_some_hundred_turns() -> None:
+    """Photographs took 330 turns to leave one image a class."""
+    young = [60 * (at + 1) for at in range(CHECKS)]
+    signs: dict[str, Any] = {"spread_in_class": 0.1, "spread_worst": 0.05}
+    assert named(course(6, **signs, turns=young)) == set()
+    assert named(course(**signs, turns=young)) == {Failure.CLASS_COLLAPSE}
+
+
 def test_few_dimensions_are_judged_by_the_latent_that_has_few() -> None:
     two = override(PLAIN, ["latent.dim=2"])
     assert named(course(dimension=0.35), two) == {Failure.MODE_COLLAPSE}
