@@ -173,11 +173,13 @@ def test_a_run_that_was_stopped_can_go_on_and_hears_of_each_failure_once(
     tmp_path: Path, digits: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = [*TINY, "total_kimg=0.64"]
-    trainer = _trainer(tmp_path / "run", digits, "default", settings, on_failure="stop")
+    often = {"sample_every_kimg": 0.032}
+    trainer = _trainer(tmp_path / "run", digits, "default", settings, on_failure="stop", **often)
     _freeze(trainer, monkeypatch, 320)
     with pytest.raises(Failing, match="--resume goes on"):
         trainer.train()
     assert trainer.state.images_seen == 384
+    assert trainer.run.animation_file.is_file()
     again = _again(trainer, digits)
     assert again.state.images_seen == 384
     _freeze(again, monkeypatch, 0)
@@ -185,6 +187,8 @@ def test_a_run_that_was_stopped_can_go_on_and_hears_of_each_failure_once(
     assert again.state.images_seen == 640
     new = [name for line in read_log(trainer.run) for name in line["new"]]
     assert new == ["generator stands still"]
+    drawn = [int(grid.stem) for grid in trainer.run.grids()]
+    assert drawn == list(range(32, 641, 32)), "the grid that was due where the run was stopped is there"
 
 
 @pytest.mark.parametrize("policy", ["warn", "rollback"])
