@@ -100,9 +100,10 @@ class StridedTrunk(nn.Module):
             after = channels_at(config.discriminator_channels, level)
             stride, kernel = (2, 4) if level < levels else (1, 3)
             height, width = height // stride, width // stride
-            layers.append(maybe_spectral(nn.Conv2d(before, after, kernel, stride, padding=1), config))
-            if level > 0:
-                layers += _norm(config, after, height, width)
+            norm = _norm(config, after, height, width) if level > 0 else []
+            centred = any(isinstance(layer, nn.BatchNorm2d) for layer in norm)  # any bias is taken away again
+            convolution = nn.Conv2d(before, after, kernel, stride, padding=1, bias=not centred)
+            layers += [maybe_spectral(convolution, config), *norm]
             layers.append(nn.LeakyReLU(_SLOPE))
             before = after
         spread, self.features = minibatch_spread(config, before * height * width)
