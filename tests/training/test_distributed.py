@@ -30,8 +30,8 @@ from training.trainer import Trainer
 ROOT = Path(__file__).parents[2]
 _LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
 _ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-# Sums are taken in another order: the last bits differ, and ten steps spread them. Where a gradient is next to
-# nothing Adam makes a step of it all the same, so that half of one (2e-4) is no difference.
+# Sums are taken in another order: the last bits differ, and ten steps spread them. Where a gradient is next
+# to nothing Adam makes a step of it all the same, so that half of one (2e-4) is no difference.
 _TOLERANCE = {"rtol": 1e-3, "atol": 1e-4}
 
 
