@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,17 +22,16 @@ from pathlib import Path
 import torch
 
 from bench.plain_loops import PlainLoop, require_as_written
+from bench.trainers import NEVER_KIMG, trainer_of
 from training.config import RunConfig
 from training.data import Dataset, load_dataset
 from training.monitor import Monitor
 from training.placement import memory_format_of
 from training.recipe_config import override
 from training.recipes import recipe_named
-from training.run import RunDirectory
 from training.trainer import Trainer
 
 RESULTS = Path(__file__).parent / "results"
-_NEVER_KIMG = 1e9
 _WARM_UP_STEPS = 5
 
 
@@ -82,19 +80,16 @@ def training(
     recipe: str, dataset: Dataset, device: torch.device, *settings: str, seed: int = 0
 ) -> Iterator[Trainer]:
     """Yield a trainer with a run directory of its own; only its reports come due by themselves."""
-    config = RunConfig(
-        recipe=override(recipe_named(recipe), list(settings)),
-        data=dataset.name,
-        dataset_digest=dataset.digest,
+    with trainer_of(
+        override(recipe_named(recipe), list(settings)),
+        dataset,
+        device,
         seed=seed,
-        sample_every_kimg=_NEVER_KIMG,
-        checkpoint_every_kimg=_NEVER_KIMG,
-        doctor_every_kimg=_NEVER_KIMG,
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        run = RunDirectory(Path(folder) / "run")
-        run.create(config)
-        yield Trainer(config, dataset, run, device)
+        sample_every_kimg=NEVER_KIMG,
+        checkpoint_every_kimg=NEVER_KIMG,
+        doctor_every_kimg=NEVER_KIMG,
+    ) as trainer:
+        yield trainer
 
 
 def step_of(trainer: Trainer, monitor: Monitor) -> Callable[[], int]:

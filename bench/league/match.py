@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.league.board import Board, settled
+from bench.trainers import same_settings
 from training.run import RunDirectory
 
 RUNS = Path("runs/league")
@@ -89,9 +90,8 @@ class Match:
             return
         if config.is_file():
             recipe = json.loads(config.read_text(encoding="utf-8"))["recipe"]
-            wanted = settled(self.recipe)[0].model_dump(mode="json")
-            same = {**recipe, "summary": ""} == {**wanted, "summary": "", "total_kimg": self.kimg}
-            if same:
+            wanted = settled(self.recipe)[0].model_copy(update={"total_kimg": self.kimg})
+            if same_settings(recipe, wanted):
                 return
         shutil.rmtree(self.run)
 

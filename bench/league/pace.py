@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import json
 import statistics
-import tempfile
 import time
 from pathlib import Path
 
 import torch
 
 from bench.league.board import Board, settled
-from training.config import RunConfig
+from bench.trainers import NEVER_KIMG, trainer_of
 from training.data import Dataset, load_dataset
 from training.recipe_config import Recipe
-from training.run import RunDirectory
-from training.trainer import Trainer
 
 _ROUNDS = 3
 _STRETCH_S = 4.0
-_NEVER_KIMG = 1e9
 
 
 def paces(board: Board, names: list[str], cache: Path) -> dict[str, float]:
@@ -63,17 +59,10 @@ def _pace(recipe: Recipe, dataset: Dataset) -> float:
 
 def _seconds(recipe: Recipe, dataset: Dataset, images: int) -> float:
     length = {"total_kimg": images / 1000}
-    config = RunConfig(
-        recipe=Recipe.model_validate({**recipe.model_dump(mode="json"), **length}),
-        data=dataset.name,
-        dataset_digest=dataset.digest,
-        sample_every_kimg=_NEVER_KIMG,
-        checkpoint_every_kimg=_NEVER_KIMG,
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        run = RunDirectory(Path(folder) / "run")
-        run.create(config)
-        trainer = Trainer(config, dataset, run, torch.device("cpu"))
+    shortened = Recipe.model_validate({**recipe.model_dump(mode="json"), **length})
+    with trainer_of(
+        shortened, dataset, sample_every_kimg=NEVER_KIMG, checkpoint_every_kimg=NEVER_KIMG
+    ) as trainer:
         started = time.process_time()
         trainer.train()
         return time.process_time() - started

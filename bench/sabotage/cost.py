@@ -6,18 +6,15 @@
 from __future__ import annotations
 
 import json
-import tempfile
 import time
 from pathlib import Path
 
 import torch
 
 from bench.sabotage.trial import RESULTS
-from training.config import RunConfig
+from bench.trainers import trainer_of
 from training.data import load_dataset
 from training.recipes import recipe_named
-from training.run import RunDirectory
-from training.trainer import Trainer
 
 _CASES = (("default", "mnist5k"), ("dcgan", "mnist5k"), ("gaussian-1d", "gaussian"))
 _TURNS, _CHECKS = 40, 5
@@ -26,11 +23,7 @@ _TURNS, _CHECKS = 40, 5
 def cost(recipe: str, data: str) -> dict[str, float | str]:
     """Return the share of CPU time that checks take at the recipe's own length, each saved as the best."""
     dataset = load_dataset(data, Path(".cache/forger"))
-    config = RunConfig(recipe=recipe_named(recipe), data=data, dataset_digest=dataset.digest)
-    with tempfile.TemporaryDirectory() as folder:
-        run = RunDirectory(Path(folder))
-        run.create(config)
-        trainer = Trainer(config, dataset, run, torch.device("cpu"))
+    with trainer_of(recipe_named(recipe), dataset) as trainer:
         for _ in range(3):
             trainer.turn()
         seen, started = trainer.state.images_seen, time.process_time()
@@ -43,14 +36,14 @@ def cost(recipe: str, data: str) -> dict[str, float | str]:
             trainer.doctor.check(trainer.state)
             trainer.saves.save_best()
         check_s = (time.process_time() - started) / _CHECKS
-    between_s = config.check_every_kimg * 1000 * per_image_s
+    check_every_kimg = trainer.config.check_every_kimg
     return {
         "recipe": recipe,
         "data": data,
-        "check_every_kimg": config.check_every_kimg,
+        "check_every_kimg": check_every_kimg,
         "check_ms": round(1000 * check_s, 1),
         "images_per_cpu_s": round(1.0 / per_image_s, 1),
-        "share": round(check_s / between_s, 5),
+        "share": round(check_s / (check_every_kimg * 1000 * per_image_s), 5),
     }
 
 

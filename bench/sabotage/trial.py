@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from bench.sabotage.cases import Case
+from bench.trainers import same_settings
 from training.config import RunConfig
 from training.data import load_dataset
 from training.doctor import Signals
@@ -67,7 +68,7 @@ class Trial:
         if not self.result.is_file():
             return False
         kept = json.loads(self.result.read_text(encoding="utf-8"))["recipe"]
-        return {**kept, "summary": ""} == {**self.recipe.model_dump(mode="json"), "summary": ""}
+        return same_settings(kept, self.recipe)
 
     def run(self) -> dict[str, Any]:
         """Train, and write down every check and when each failure was first named."""

@@ -30,9 +30,10 @@ from training.trainer import Trainer
 ROOT = Path(__file__).parents[2]
 _LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
 _ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-# Sums are taken in another order: the last bits differ, and ten steps spread them. Where a gradient is next
-# to nothing Adam makes a step of it all the same, so that half of one (2e-4) is no difference.
-_TOLERANCE = {"rtol": 1e-3, "atol": 1e-4}
+# Sums are taken in another order: the last bits differ, and ten steps spread them.
+_TOLERANCE = {"rtol": 1e-3, "atol": 2e-5}
+# The gradient of a gradient is next to nothing in places, of which Adam makes a step all the same (3e-4).
+_TOLERANCE_OF_PENALTIES = {**_TOLERANCE, "atol": 1e-4}
 
 
 @pytest.fixture(scope="module")
@@ -80,9 +81,11 @@ def _weights(state: dict[str, Any], network: str) -> dict[str, torch.Tensor]:
     return {name: value for name, value in state[network].items() if not name.endswith(meaningless)}
 
 
-def _assert_alike(one: dict[str, Any], other: dict[str, Any]) -> None:
+def _assert_alike(
+    one: dict[str, Any], other: dict[str, Any], tolerance: dict[str, float] = _TOLERANCE
+) -> None:
     for network in ("generator", "averaged", "discriminator"):
-        torch.testing.assert_close(_weights(one, network), _weights(other, network), **_TOLERANCE)
+        torch.testing.assert_close(_weights(one, network), _weights(other, network), **tolerance)
     for exact in ("images_seen", "steps", "random", "torch_random"):
         torch.testing.assert_close(one[exact], other[exact], rtol=0, atol=0)
 
@@ -92,7 +95,7 @@ def test_two_processes_play_the_run_of_one(alone: Path, together: Path, recipe: 
     """Weights, averages, statistics, random states and reports; and both processes hold the same bits."""
     expected = _load(alone / f"{recipe}.pt")
     first, second = (_load(together / f"rank-{rank}" / f"{recipe}.pt") for rank in (0, 1))
-    _assert_alike(expected, first)
+    _assert_alike(expected, first, _TOLERANCE_OF_PENALTIES if recipe == "wgan-gp" else _TOLERANCE)
     for network in ("generator", "averaged", "discriminator"):
         for name, value in first[network].items():
             assert torch.equal(value, second[network][name]), name

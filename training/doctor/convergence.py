@@ -37,8 +37,9 @@ def _too_long(course: Course) -> str | None:
         return (
             f"turns moved G by {course.longest_stride('g'):.0%} of its weights' norm on average for a while"
         )
-    longest = max(course.latest("g_step"), default=0.0)
-    return f"a turn moves G by up to {longest:.1%} of its weights' norm" if course.leaps else None
+    if course.leaps:
+        return f"a turn moves G by up to {max(course.latest('g_step')):.1%} of its weights' norm"
+    return None
 
 
 def oscillation(course: Course, _recipe: Recipe) -> str | None:
