@@ -88,7 +88,12 @@ CASES = {
     "black images": ({"real_spread": 0.0, "spread": 1e9}, CONDITIONAL, Failure.NO_VARIETY),
     "G frozen": ({"g_step": 0.0}, PLAIN, Failure.GENERATOR_STILL),
     "D frozen": ({"d_step": 0.0}, PLAIN, Failure.DISCRIMINATOR_STILL),
-    "known by heart": ({"auc_held_out": 0.7}, PLAIN, Failure.DISCRIMINATOR_OVERFITS),
+    "known by heart": ({"auc_held_out": 0.8}, PLAIN, Failure.DISCRIMINATOR_OVERFITS),
+    "known, and draws get worse": (
+        {"auc_held_out": 0.65, "distance": [0.02 + 0.005 * at for at in range(CHECKS)]},
+        PLAIN,
+        Failure.DISCRIMINATOR_OVERFITS,
+    ),
     "few images, often shown": (
         {"train_rows": 40, "auc_held_out": 0.56, "auc_held_out_error": 0.05},
         PLAIN,
@@ -275,6 +280,11 @@ def test_labels_are_not_doubted_where_either_d_or_a_classifier_reads_them() -> N
     assert Failure.LABELS_SAY_NOTHING not in named(course(**few))
 
 
+def test_a_long_run_may_know_some_of_its_data_while_draws_do_not_suffer() -> None:
+    """Each digit was shown 180 times to `dcgan`, which ranked 69 % above unseen ones and drew ever better."""
+    assert named(course(auc_held_out=0.69), PLAIN) == set()
+
+
 @pytest.mark.parametrize("failure", list(Failure))
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_remedy_is_one_that_the_recipe_takes(failure: Failure, name: str) -> None:
@@ -288,8 +298,8 @@ def test_every_remedy_is_one_that_the_recipe_takes(failure: Failure, name: str) 
 
 
 def test_a_finding_reads_as_a_sentence_with_figures_and_settings() -> None:
-    [finding] = diagnose(course(auc_held_out=0.7), PLAIN)
+    [finding] = diagnose(course(auc_held_out=0.8), PLAIN)
     name, seen, remedies = finding.text().splitlines()
     assert name == "discriminator overfits"
-    assert "70%" in seen
-    assert "--set augmentation.translation=0.125" in remedies
+    assert "80%" in seen
+    assert "--set augmentation.translation=0.1" in remedies

@@ -55,7 +55,8 @@ def _against_overfitting(recipe: Recipe) -> str:
     if networks.family == "mlp":  # made for vectors too, which cannot be shifted
         settings = _set("networks.discriminator_dropout", min(0.8, networks.discriminator_dropout + 0.3))
     elif augmentation.translation < 0.1 or not augmentation.cutout:
-        settings = f"{_set('augmentation.translation', 0.125)} {_set('augmentation.cutout', 0.3)}"
+        shift = max(augmentation.translation, 0.1)  # nothing on 8 pixels
+        settings = f"{_set('augmentation.translation', shift)} {_set('augmentation.cutout', 0.3)}"
     elif not augmentation.colour:
         settings = _set("augmentation.colour", 1.0)
     else:
