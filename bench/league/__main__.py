@@ -71,11 +71,11 @@ class League:
             self._running.clear()
 
 
-def _matches(board: Board, recipes: list[str], cache: Path) -> list[Match]:
-    """Return all matches, every recipe's first seed before any second."""
+def _matches(board: Board, recipes: list[str], seeds: int, cache: Path) -> list[Match]:
+    """Return all matches that are not played yet, every recipe's first seed before any second."""
     speed = paces(board, recipes, cache)
     matches = []
-    for seed in range(board.seeds):
+    for seed in range(seeds):
         for name in recipes:
             kimg = round(speed[name] * board.minutes * 60 / 1000, 3)
             matches.append(Match(board, name, seed, kimg, speed[name], cache))
@@ -90,6 +90,7 @@ def main() -> None:
         "--board", action="append", choices=names, help="play this one only (can be repeated)"
     )
     parser.add_argument("--recipe", action="append", help="play this recipe only (can be repeated)")
+    parser.add_argument("--seeds", type=int, help="play so many seeds (3), to see how steady a recipe is")
     parser.add_argument("--workers", type=int, default=1, help="runs at once, one core each (%(default)s)")
     parser.add_argument("--for", type=float, dest="minutes", help="stop after so many minutes")
     parser.add_argument("--tables-only", action="store_true", help="play nothing; write the tables anew")
@@ -101,7 +102,8 @@ def main() -> None:
             continue
         recipes = [name for name in board.recipes if not arguments.recipe or name in arguments.recipe]
         if recipes and not arguments.tables_only:
-            League(until).play(_matches(board, recipes, arguments.cache), arguments.workers)
+            matches = _matches(board, recipes, arguments.seeds or board.seeds, arguments.cache)
+            League(until).play(matches, arguments.workers)
         text = table(board)
         if text:
             print(f"\n{text}\n")
