@@ -16,8 +16,9 @@ from typing import Any, Protocol, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.manifest import ImageOutput, VectorOutput
-from contract.pixels import image_batch_to_pixels
+from contract.latents import Truncation, graph_input, standard_normal
+from contract.manifest import ImageOutput, LatentSpec, VectorOutput
+from service.engine import Output
 from service.errors import ModelOutputFault
 from service.jobs import Part
 
@@ -33,18 +34,40 @@ _REQUEST_VALUES = 2**26
 
 
 @dataclass(frozen=True)
-class Rows:
-    """What one request feeds the graph: z float32 ``[N, D]`` and class weights float32 ``[N, K]``."""
+class Seeded:
+    """The latents that seeds and indices name, uint64 ``[N]`` each, not drawn yet.
 
-    z_ND: Float32
+    The latents of a whole run are drawn at once: a hundred take hardly longer than one.
+    """
+
+    seeds_N: NDArray[np.uint64]
+    indices_N: NDArray[np.uint64]
+    truncation: Truncation | None = None
+
+    def __len__(self) -> int:
+        return len(self.seeds_N)
+
+    def canonical(self, dim: int) -> Float32:
+        """Draw the canonical latents, float32 ``[N, dim]``."""
+        return standard_normal(self.seeds_N, self.indices_N, dim)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What one request feeds the graph: z, float32 ``[N, D]`` or yet to be drawn, and class weights.
+
+    ``weights_NK`` is float32 ``[N, K]``.
+    """
+
+    z: Float32 | Seeded
     weights_NK: Float32 | None
 
 
 class Draws(Protocol):
     """What runs rows: ``service.engine.Session``, or a fake."""
 
-    def draw(self, z_ND: Float32, weights_NK: Float32 | None) -> Float32:
-        """Return the output of each row, float32 ``[N, ...]``."""
+    def draw(self, z_ND: Float32, weights_NK: Float32 | None) -> Output:
+        """Return the values of each row."""
 
 
 def rows_per_run(output: ImageOutput | VectorOutput, max_images: int) -> int:
@@ -69,7 +92,7 @@ class ModelBackend:
     def __init__(
         self,
         session: Draws,
-        output: ImageOutput | VectorOutput,
+        latent: LatentSpec,
         *,
         max_batch: int,
         queue_limit: int,
@@ -77,7 +100,7 @@ class ModelBackend:
         observe_inference: Callable[[float], None],
     ) -> None:
         self._session = session
-        self._is_image = isinstance(output, ImageOutput)
+        self._latent = latent
         self.max_batch = max_batch
         self.queue_limit = queue_limit
         self._pool = pool
@@ -89,7 +112,7 @@ class ModelBackend:
         return await loop.run_in_executor(self._pool, self._draw, parts)
 
     def _draw(self, parts: Sequence[Part[Rows]]) -> list[Drawn | Exception]:
-        z_ND = joined([part.payload.z_ND[part.start : part.stop] for part in parts])
+        z_ND = _graph_inputs(parts, self._latent)
         weights_NK: Any = [
             part.payload.weights_NK[part.start : part.stop]
             for part in parts
@@ -98,21 +121,45 @@ class ModelBackend:
         begun = time.perf_counter()
         output = self._session.draw(z_ND, joined(weights_NK) if weights_NK else None)
         self._observe_inference(time.perf_counter() - begun)
-        finite_N = np.atleast_1d(np.isfinite(output).reshape(len(output), -1).all(axis=1))
-        if not finite_N.all():
-            # NaN has no pixel; the rows it is in are withheld below.
-            output = np.where(np.isfinite(output), output, np.float32(0))
-        drawn = image_batch_to_pixels(output) if self._is_image else output
+        all_finite = bool(output.finite_N.all())
         outcomes: list[Drawn | Exception] = []
         first = 0
         for part in parts:
             rows = slice(first, first + part.rows)
             first += part.rows
-            if finite_N[rows].all():
-                outcomes.append(drawn[rows])
+            if all_finite or output.finite_N[rows].all():
+                outcomes.append(output.values[rows])
             else:
                 outcomes.append(ModelOutputFault("The model's output for this request is not finite."))
         return outcomes
+
+
+def _graph_inputs(parts: Sequence[Part[Rows]], latent: LatentSpec) -> Float32:
+    """Return what the graph is fed for the rows of all parts, float32 ``[N, D]``."""
+    seeded = [part for part in parts if isinstance(part.payload.z, Seeded)]
+    drawn = iter(_drawn(seeded, latent))
+    return joined(
+        [
+            next(drawn) if isinstance(part.payload.z, Seeded) else part.payload.z[part.start : part.stop]
+            for part in parts
+        ]
+    )
+
+
+def _drawn(parts: Sequence[Part[Rows]], latent: LatentSpec) -> list[Float32]:
+    """Return what the graph is fed for parts that name seeds: all are drawn at once."""
+    if not parts:
+        return []
+    named = [cast("Seeded", part.payload.z) for part in parts]
+    pairs = list(zip(named, parts, strict=True))
+    seeds_N = joined([one.seeds_N[part.start : part.stop] for one, part in pairs])
+    indices_N = joined([one.indices_N[part.start : part.stop] for one, part in pairs])
+    canonical_ND = standard_normal(seeds_N, indices_N, latent.dim)
+    fed, first = [], 0
+    for one, part in pairs:
+        fed.append(graph_input(canonical_ND[first : first + part.rows], latent.prior, one.truncation))
+        first += part.rows
+    return fed
 
 
 def joined(arrays: Sequence[ArrayT]) -> ArrayT:

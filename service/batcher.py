@@ -13,14 +13,15 @@ What it promises:
 - A run that fails is repeated job by job, so that a fault harms only the job it belongs to.
 - Runs are greedy: nothing waits for company. What piles up while the lanes are busy is a batch.
 
-Time is the event loop's own monotonic clock.
+Deadlines are times of the event loop's own monotonic clock, which may tick in milliseconds; durations are
+measured with a stopwatch.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any, Protocol
 
@@ -54,8 +55,10 @@ class _Queue:
 class Batcher:
     """Queues of rows in front of backends, and ``lanes`` runs at a time."""
 
-    def __init__(self, lanes: int, observer: Observer) -> None:
+    def __init__(self, lanes: int, observer: Observer, stopwatch: Callable[[], float] | None = None) -> None:
+        """Make ``lanes`` lanes; the ``stopwatch`` tells seconds, and is the loop's clock if there is none."""
         self._lanes = lanes
+        self._stopwatch = stopwatch or (lambda: asyncio.get_running_loop().time())
         self._observer = observer
         self._queues: dict[Backend[Any, Any], _Queue] = {}
         self._runs: set[asyncio.Task[None]] = set()
@@ -89,18 +92,19 @@ class Batcher:
                 f"{queue.rows} rows are waiting for this model and at most {backend.queue_limit} may; "
                 f"{rows} more do not fit."
             )
-        job: Job[PayloadT, ResultT] = Job(payload, rows, deadline, loop, watcher)
+        job: Job[PayloadT, ResultT] = Job(
+            payload, rows, deadline, self._stopwatch(), loop.create_future(), watcher
+        )
         queue.jobs.append(job)
         self._count(backend, queue, rows)
         if watcher is not None:
             watcher.admitted()
         self._pump()
+        expiry = loop.call_at(deadline, _expire, job)
         try:
-            async with asyncio.timeout_at(deadline):
-                return await job.done
-        except TimeoutError:
-            raise DeadlineExceeded("The deadline passed before all rows were run.") from None
+            return await job.done
         finally:
+            expiry.cancel()
             self._forget(backend, queue, job)
 
     async def drain(self) -> None:
@@ -164,10 +168,9 @@ class Batcher:
         return batch
 
     async def _run(self, backend: Backend[Any, Any], batch: list[tuple[Job[Any, Any], Part[Any]]]) -> None:
-        loop = asyncio.get_running_loop()
         try:
             rows = sum(part.rows for _, part in batch)
-            now = loop.time()
+            now = self._stopwatch()
             self._observer.run_started(backend, rows)
             for job, _ in batch:
                 job.begin(now)
@@ -176,7 +179,7 @@ class Batcher:
                     job.started = now
                     self._observer.job_started(backend, now - job.admitted)
             outcomes = await _attempt(backend, batch)
-            now = loop.time()
+            now = self._stopwatch()
             for (job, part), outcome in zip(batch, outcomes, strict=True):
                 job.settle(part, outcome, now)
         finally:
@@ -184,6 +187,11 @@ class Batcher:
             assert task is not None
             self._runs.discard(task)
             self._pump()
+
+
+def _expire(job: Job[Any, Any]) -> None:
+    if not job.done.done():
+        job.done.set_exception(DeadlineExceeded("The deadline passed before all rows were run."))
 
 
 async def _attempt(backend: Backend[Any, Any], batch: list[tuple[Job[Any, Any], Part[Any]]]) -> Sequence[Any]:

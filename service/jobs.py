@@ -70,17 +70,18 @@ class Job(Generic[PayloadT, ResultT]):
         payload: PayloadT,
         rows: int,
         deadline: float,
-        loop: asyncio.AbstractEventLoop,
+        admitted: float,
+        done: asyncio.Future[Delivery[ResultT]],
         watcher: Watcher[ResultT] | None = None,
     ) -> None:
         self.payload = payload
         self.rows = rows
         self.deadline = deadline
-        self.admitted = loop.time()
+        self.admitted = admitted
         self.started: float | None = None
         self.next_row = 0
         self.batch_rows = 0
-        self.done: asyncio.Future[Delivery[ResultT]] = loop.create_future()
+        self.done = done
         self._watcher = watcher
         self._results: dict[int, ResultT] = {}
         self._rows_done = self._runs_under_way = 0

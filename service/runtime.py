@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 from service.batcher import Batcher
@@ -26,10 +27,8 @@ class Runtime:
         self.repository = load_models(settings, self._engine, self._observe_inference)
         for model in self.repository.all():
             self.metrics.name_backend(model.backend, model.name, model.version)
-            self.metrics.model_info.labels(model.name, str(model.version), model.digest, model.provider).set(
-                1
-            )
-        self._batcher = Batcher(lanes=settings.threads, observer=self.metrics)
+            self.metrics.model_info[model.name, str(model.version), model.digest, model.provider].set(1)
+        self._batcher = Batcher(settings.threads, self.metrics, time.perf_counter)
         self._pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="forger-encode")
         self.studio = Studio(self._batcher, self._pool)
 
@@ -45,4 +44,4 @@ class Runtime:
         self._engine.close()
 
     def _observe_inference(self, model: str, version: int, seconds: float) -> None:
-        self.metrics.inference_seconds.labels(model, str(version)).observe(seconds)
+        self.metrics.inference_seconds[model, str(version)].observe(seconds)

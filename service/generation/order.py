@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from contract.latents import Truncation
-from service.backend import Drawn
+from service.backend import Drawn, Seeded
 from service.generation.labels import Label
 from service.generation.latent_refs import Latents, Origin
 from service.models.repository import ServedModel
@@ -34,12 +34,19 @@ class Order:
     origins: Sequence[Origin]
     labels: Sequence[Label] | None
     truncation: Truncation | Sequence[Truncation] | None
-    latents: Callable[[], Latents]
-    """Computes the latents, on a thread; raises ``InvalidInput`` for those that do not fit the model."""
+    latents: Seeded | Callable[[], Latents]
+    """The latents of seeds, drawn where they are run; or what computes the latents, on a thread.
+
+    That raises ``InvalidInput`` for those that do not fit the model.
+    """
     by_class: bool = False
     """Whether a grid's rows follow the classes."""
     fps: int | None = None
     """Frames a second, if the images follow one another as an animation does."""
+
+    def computed_latents(self) -> Latents | None:
+        """Compute the latents; None of seeds, which are drawn where they are run."""
+        return None if isinstance(self.latents, Seeded) else self.latents()
 
     @property
     def count(self) -> int:
@@ -63,7 +70,8 @@ class Drawing:
     """An order carried out."""
 
     order: Order
-    latents: Latents
+    latents: Latents | None
+    """None of seeds whose latents the answer does not tell."""
     pixels_or_values: Drawn
     queue_s: float
     inference_s: float

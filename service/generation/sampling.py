@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
+
+import numpy as np
 
 from contract.latents import MAX_SEED
+from service.backend import Seeded
 from service.errors import InvalidInput
 from service.generation.label_reading import BALANCED, read_labels
 from service.generation.latent_refs import (
@@ -56,7 +60,7 @@ def place_generate(request: GenerateRequest, repository: Repository) -> Order:
         origins=origins,
         labels=read_labels(request.class_label, origins, manifest.classes),
         truncation=request.truncation,
-        latents=lambda: _latents(request, model, origins),
+        latents=_seeded(request, origins) or (lambda: _latents(request, model, origins)),
         by_class=manifest.classes is not None and request.class_label == BALANCED,
     )
 
@@ -83,6 +87,17 @@ def _check_latents(count: int, model: ServedModel) -> None:
         raise fault_at(
             ("latents",), f"must be a list of 1 to {model.max_rows} ({what} a request), not {count}"
         )
+
+
+def _seeded(request: GenerateRequest, origins: Sequence[Origin]) -> Seeded | None:
+    """Return the latents by their names, if names are all that is asked for and told of them."""
+    if request.latents is not None or request.return_latents:
+        return None
+    first, count = origins[0], len(origins)
+    assert first.seed is not None
+    assert first.index is not None
+    indices_N = np.arange(first.index, first.index + count, dtype=np.uint64)
+    return Seeded(np.full(count, first.seed, np.uint64), indices_N, request.truncation)
 
 
 def _latents(request: GenerateRequest, model: ServedModel, origins: tuple[Origin, ...]) -> Latents:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
 from typing import Any, TypeVar
 
-from service.backend import Drawn, ModelBackend, Rows, joined
+from service.backend import Drawn, ModelBackend, Rows, Seeded, joined
 from service.batcher import Batcher
 from service.errors import QueueFull
 from service.generation.labels import weights_matrix
@@ -17,6 +17,9 @@ from service.generation.order import Drawing, Order
 from service.jobs import Delivery
 
 ReturnT = TypeVar("ReturnT")
+
+# Rows that are made ready at once, sooner than a thread would begin with them.
+_LIGHT_ROWS = 256
 
 
 class Studio:
@@ -50,7 +53,7 @@ class Studio:
         await showing.admission()
         return showing
 
-    async def _prepared(self, order: Order) -> tuple[Latents, Rows]:
+    async def _prepared(self, order: Order) -> tuple[Latents | None, Rows]:
         backend = order.model.backend
         busy = self._rows_on_threads[backend]
         if busy + order.count > backend.queue_limit:
@@ -58,6 +61,8 @@ class Studio:
                 f"{busy} rows of this model are being prepared or encoded and at most {backend.queue_limit} "
                 f"may; {order.count} more do not fit."
             )
+        if isinstance(order.latents, Seeded) and order.count <= _LIGHT_ROWS:
+            return _prepare(order)
         return await self.work_on(order, order.count, _prepare, order)
 
     async def work_on(
@@ -82,7 +87,7 @@ class Studio:
 class Showing:
     """An order under way whose images are seen as they are drawn; the batcher's ``Watcher``."""
 
-    def __init__(self, order: Order, latents: Latents) -> None:
+    def __init__(self, order: Order, latents: Latents | None) -> None:
         self.order = order
         self.latents = latents
         self._admitted = asyncio.Event()
@@ -145,15 +150,18 @@ class Showing:
             self._work.cancel()
 
 
-def _drawing(order: Order, latents: Latents, delivery: Delivery[Drawn]) -> Drawing:
+def _drawing(order: Order, latents: Latents | None, delivery: Delivery[Drawn]) -> Drawing:
     drawn = joined(delivery.results)
     return Drawing(order, latents, drawn, delivery.queue_s, delivery.run_s, delivery.batch_rows)
 
 
-def _prepare(order: Order) -> tuple[Latents, Rows]:
-    latents = order.latents()
+def _prepare(order: Order) -> tuple[Latents | None, Rows]:
     classes = order.model.manifest.classes
     weights_NK = None
     if order.labels is not None and classes is not None:
         weights_NK = weights_matrix(order.labels, len(classes))
-    return latents, Rows(latents.z_ND, weights_NK)
+    latents = order.computed_latents()
+    if latents is not None:
+        return latents, Rows(latents.z_ND, weights_NK)
+    assert isinstance(order.latents, Seeded)
+    return None, Rows(order.latents, weights_NK)

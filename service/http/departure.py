@@ -19,15 +19,27 @@ async def unless_client_leaves(receive: Receive, work: Coroutine[Any, Any, Retur
     The request's body must have been read. Raises ``ClientLeft``, which nobody reads, and which the
     metrics count.
     """
-    task = asyncio.ensure_future(work)
+    task = asyncio.current_task()
+    assert task is not None
+    left = False
+
+    def leave(departure: asyncio.Future[None]) -> None:
+        nonlocal left
+        if not departure.cancelled():
+            departure.exception()  # marks it as seen: a connection that fails is one that is closed
+            left = True
+            task.cancel()
+
     departure = asyncio.ensure_future(_departure(receive))
+    departure.add_done_callback(leave)
     try:
-        await asyncio.wait({task, departure}, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            return task.result()
-        raise ClientLeft("The client closed the connection.")
+        return await work
+    except asyncio.CancelledError:
+        if left and task.uncancel() == 0:
+            raise ClientLeft("The client closed the connection.") from None
+        raise
     finally:
-        task.cancel()
+        departure.remove_done_callback(leave)
         departure.cancel()
 
 

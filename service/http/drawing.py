@@ -21,7 +21,7 @@ from service.http.departure import unless_client_leaves
 from service.http.event_stream import EventStream
 from service.http.negotiation import accepted, negotiate
 from service.models.repository import Repository
-from service.packaging.answer import Package, package
+from service.packaging.answer import Package, is_light, package
 from service.packaging.events import EVENT_STREAM
 from service.packaging.facts import Facts
 from service.requests.bodies import Body, GenerateRequest
@@ -89,7 +89,7 @@ class DrawingEndpoints:
     async def _stream(self, request: Request, order: Order, deadline: float) -> Response:
         runtime = self._runtime
         showing = await runtime.studio.begin(order, deadline)
-        counter = runtime.metrics.images.labels(order.model.name, str(order.model.version))
+        counter = runtime.metrics.images[order.model.name, str(order.model.version)]
         headers = Facts(order, showing.latents).headers()
         return EventStream(request, showing, runtime.studio, headers, counter.inc)
 
@@ -114,9 +114,12 @@ class DrawingEndpoints:
 async def draw(runtime: Runtime, order: Order, media_type: str, deadline: float) -> tuple[Drawing, Package]:
     """Draw an order and pack it; both are counted in the metrics."""
     drawing = await runtime.studio.draw(order, deadline)
-    packed = await runtime.studio.work_on(order, order.count, package, drawing, media_type)
-    runtime.metrics.encode_seconds.labels(media_type).observe(packed.encode_s)
-    runtime.metrics.images.labels(order.model.name, str(order.model.version)).inc(order.count)
+    if is_light(drawing, media_type):
+        packed = package(drawing, media_type)
+    else:
+        packed = await runtime.studio.work_on(order, order.count, package, drawing, media_type)
+    runtime.metrics.encode_seconds[media_type,].observe(packed.encode_s)
+    runtime.metrics.images[order.model.name, str(order.model.version)].inc(order.count)
     return drawing, packed
 
 

@@ -22,6 +22,7 @@ from service.http.endpoints import Endpoints
 from service.http.exchange import Exchange, open_exchange
 from service.http.keys import ApiKeys
 from service.http.routes import route_table
+from service.http.shortcut import shorten_the_way
 from service.metrics import Metrics
 from service.runtime import Runtime
 
@@ -35,11 +36,14 @@ class Edge:
         """Take a way to the site: it is made after the middleware, and before the first request."""
         self._app = app
         self._site = site
-        self._routes = route_table(lambda: site().endpoints, drawing=app)
+        self._is_direct = False
+        self._routes = route_table(lambda: site().endpoints, app, lambda: self._is_direct)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request; everything that is none goes to ``app``."""
         if scope["type"] != "http":
+            if scope["type"] == "lifespan":
+                self._is_direct = shorten_the_way(scope.get("app"), self)
             await self._app(scope, receive, send)
             return
         site = self._site()
@@ -142,10 +146,10 @@ class _Wire:
             return
         self._counted = True
         metrics, exchange = self.site.metrics, self._exchange
-        metrics.requests.labels(exchange.route, str(self._status)).inc()
-        metrics.request_seconds.labels(exchange.route).observe(exchange.elapsed_s)
+        metrics.requests[exchange.route, str(self._status)].inc()
+        metrics.request_seconds[exchange.route,].observe(exchange.elapsed_s)
         if exchange.problem_slug is not None:
-            metrics.rejections.labels(exchange.problem_slug).inc()
+            metrics.rejections[exchange.problem_slug,].inc()
 
     def _mark(self, headers: MutableHeaders) -> None:
         headers["X-Request-Id"] = self._exchange.request_id

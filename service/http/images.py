@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from contract.digests import canonical_json, sha256_digest
 from contract.latents import MAX_SEED, RNG
-from service.encoding import CONTENT_TYPES, ENCODER
+from service.encoding import CONTENT_TYPES, png_encoder
 from service.errors import InputFault, InvalidInput, StaleDigest
 from service.generation.order import Order
 from service.generation.sampling import place_generate
@@ -144,7 +144,7 @@ def _etag(order: Order) -> str:
     """Return a strong validator: it changes with whatever could change a byte of the file."""
     facts = Facts(order, None)
     recipe = facts.recipe_of_all(order.body.layout) if order.count > 1 else facts.recipe(0)
-    source = {"recipe": recipe, "rng": RNG, "encoder": ENCODER, "provider": order.model.provider}
+    source = {"recipe": recipe, "rng": RNG, "encoder": png_encoder(), "provider": order.model.provider}
     return f'"{sha256_digest(canonical_json(source))}"'
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from starlette.requests import Request
 
@@ -17,6 +18,8 @@ from service.packaging.answer import JSON, ZIP
 from service.packaging.events import EVENT_STREAM
 
 _MOST_RANGES = 100
+# The length of a header whose meaning is remembered: clients send the same few for ever.
+_SHORT = 256
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,11 @@ def choose(accept: str | None, offers: Sequence[str]) -> str | None:
     return min(liked)[-1] if liked else None
 
 
+@lru_cache(maxsize=256)
+def _remembered(accept: str, offers: tuple[str, ...]) -> str | None:
+    return choose(accept, offers)
+
+
 def offers_for(order: Order) -> list[str]:
     """Return the media types that an order can be answered with, JSON first."""
     wanted = order.body.output_format
@@ -105,7 +113,7 @@ def negotiate(accept: str | None, order: Order) -> str:
     if accept is None:
         return JSON
     offers = offers_for(order)
-    chosen = choose(accept, offers)
+    chosen = (_remembered if len(accept) <= _SHORT else choose)(accept, tuple(offers))
     if chosen is not None:
         return chosen
     hint = ""

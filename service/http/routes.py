@@ -34,32 +34,39 @@ class _Handled:
         await response(scope, receive, send)
 
 
-class _LabelledBody:
-    """Refuses bodies that are not read as JSON before ``app`` sees them.
+class _Posted:
+    """A POST route: refuses bodies that are not read as JSON, and hands the others on.
 
     BentoML would answer some labels itself.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, handled: _Handled, is_direct: Callable[[], bool]) -> None:
         self._app = app
+        self._handled = handled
+        self._is_direct = is_direct
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
         check_media_type(headers.get("content-type", ""), headers.get("content-encoding", ""))
-        await self._app(scope, receive, send)
+        app = self._handled if self._is_direct() else self._app
+        await app(scope, receive, send)
 
 
-def route_table(endpoints: Callable[[], Endpoints], drawing: ASGIApp) -> list[Route]:
-    """Return all routes; ``drawing`` is the app behind the POST routes."""
+def route_table(
+    endpoints: Callable[[], Endpoints], app: ASGIApp, is_direct: Callable[[], bool]
+) -> list[Route]:
+    """Return all routes; ``app`` is BentoML's, which has the POST routes too, unless they are ``direct``."""
 
     def get(path: str, handler: Handler) -> Route:
         return Route(path, _Handled(endpoints, handler), methods=["GET"])
 
+    def post(path: str, handler: Handler) -> Route:
+        return Route(path, _Posted(app, _Handled(endpoints, handler), is_direct), methods=["POST"])
+
     return [
-        *(
-            Route(path, _LabelledBody(drawing), methods=["POST"])
-            for path in (GENERATE, ARITHMETIC, INTERPOLATE)
-        ),
+        post(GENERATE, lambda site, request: site.drawing.generate(request)),
+        post(ARITHMETIC, lambda site, request: site.drawing.arithmetic(request)),
+        post(INTERPOLATE, lambda site, request: site.drawing.interpolate(request)),
         get("/images/{model}/{seed}/{index}.png", lambda site, request: site.images.image(request)),
         get("/models", lambda site, request: site.catalogue.models(request)),
         get("/models/{name}", lambda site, request: site.catalogue.model(request)),

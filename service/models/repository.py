@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx
@@ -14,11 +14,11 @@ from contract.digests import canonical_json
 from contract.latents import graph_input, standard_normal
 from contract.layout import GENERATOR_FILE, PREVIEW_FILE, ModelDirectory, model_directories, parse_version
 from contract.manifest import METADATA_KEY, Canary, ImageOutput, Manifest
-from contract.pixels import image_batch_to_pixels
 from service.backend import ModelBackend, most_latents, rows_per_request, rows_per_run
-from service.engine import Engine, GraphNames, Session
+from service.engine import Engine, Graph, Session
 from service.errors import InvalidSettings, UnknownModel, UnusableModel
 from service.models.graph_audit import audit
+from service.models.pixel_graph import PIXELS, SUMS, with_pixels
 from service.models.verification import verified_files, verified_manifest
 from service.requests.wording import describe
 from service.settings import Settings, default_model_name
@@ -135,24 +135,23 @@ def load_model(
     """Verify, load and prove one model directory; raises ``UnusableModel`` saying what is wrong."""
     manifest, digest = verified_manifest(directory)
     files = verified_files(directory, manifest)
-    graph_bytes = files[GENERATOR_FILE]
-    _audited(graph_bytes, manifest)
-    names = GraphNames(manifest.graph.latent, manifest.graph.class_weights, manifest.graph.output)
-    classes = None if manifest.classes is None else len(manifest.classes)
+    model = _audited(files[GENERATOR_FILE], manifest)
+    is_image = isinstance(manifest.output, ImageOutput)
     max_batch = rows_per_run(manifest.output, settings.max_batch)
-    session = engine.load(graph_bytes, names, dim=manifest.latent.dim, classes=classes, max_batch=max_batch)
+    session = _session(model, manifest, engine, max_batch)
     for canary in manifest.canaries:
         _prove(canary, session, manifest)
-    is_image = isinstance(manifest.output, ImageOutput)
     backend = ModelBackend(
         session,
-        manifest.output,
+        manifest.latent,
         max_batch=max_batch,
         queue_limit=settings.queue_rows if is_image else settings.queue_vectors,
         pool=engine.pool,
         observe_inference=lambda seconds: observe_inference(manifest.name, manifest.version, seconds),
     )
-    max_drawn = rows_per_request(manifest.output, manifest.latent.dim, classes or 0, backend.queue_limit)
+    max_drawn = rows_per_request(
+        manifest.output, manifest.latent.dim, len(manifest.classes or ()), backend.queue_limit
+    )
     logger.info("model %s:%d on %s (%s)", manifest.name, manifest.version, session.provider, digest)
     return ServedModel(
         manifest=manifest,
@@ -168,7 +167,25 @@ def load_model(
     )
 
 
-def _audited(graph_bytes: bytes, manifest: Manifest) -> None:
+def _session(model: onnx.ModelProto, manifest: Manifest, engine: Engine, max_batch: int) -> Session:
+    """Load a graph, with the pixel rule in it if it draws images."""
+    is_image = isinstance(manifest.output, ImageOutput)
+    graph = Graph(
+        latent=manifest.graph.latent,
+        class_weights=manifest.graph.class_weights,
+        output=manifest.graph.output,
+        dim=manifest.latent.dim,
+        classes=None if manifest.classes is None else len(manifest.classes),
+        is_image=is_image,
+    )
+    in_pixels = with_pixels(model, graph.output) if is_image else None
+    if in_pixels is not None:
+        model, graph = in_pixels, replace(graph, pixels=PIXELS, sums=SUMS)
+    return engine.load(model.SerializeToString(), graph, max_batch=max_batch)
+
+
+def _audited(graph_bytes: bytes, manifest: Manifest) -> onnx.ModelProto:
+    """Return the graph in the file; raises ``UnusableModel`` unless it is what the manifest describes."""
     try:
         model = onnx.load_model_from_string(graph_bytes)
     except Exception as error:
@@ -181,6 +198,7 @@ def _audited(graph_bytes: bytes, manifest: Manifest) -> None:
     if stated != canonical_json(manifest.essentials()):
         raise UnusableModel("the generator's own metadata differ from the manifest")
     audit(model, manifest)
+    return model
 
 
 def _prove(canary: Canary, session: Session, manifest: Manifest) -> None:
@@ -190,12 +208,12 @@ def _prove(canary: Canary, session: Session, manifest: Manifest) -> None:
     weights = None if canary.class_weights is None else np.array([canary.class_weights], np.float32)
     expected = canary.array(manifest.output)
     output = session.draw(z, weights)
+    drawn, sound = output.values[0], bool(output.finite_N.all())
     if isinstance(manifest.output, ImageOutput):
-        drawn = image_batch_to_pixels(output)[0]
         difference = int(np.abs(drawn.astype(np.int16) - expected.astype(np.int16)).max())
-        sound = bool(np.isfinite(output).all()) and difference <= _CANARY_LEVELS
+        sound = sound and difference <= _CANARY_LEVELS
     else:
-        sound = np.allclose(output[0], expected, rtol=_CANARY_TOLERANCE, atol=_CANARY_TOLERANCE)
+        sound = sound and np.allclose(drawn, expected, rtol=_CANARY_TOLERANCE, atol=_CANARY_TOLERANCE)
     if not sound:
         raise UnusableModel(
             f"the canary image of seed {canary.seed}, index {canary.index} comes out different"

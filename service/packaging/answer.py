@@ -20,6 +20,11 @@ JSON = CONTENT_TYPES["json"]
 NPY = CONTENT_TYPES["npy"]
 ZIP = CONTENT_TYPES["zip"]
 
+# Values, and files, that are packed at once.
+_COPIED_AT_ONCE = 2**20
+_ENCODED_AT_ONCE = 2**14
+_FEW = 4
+
 _SUFFIXES = {content_type: name for name, content_type in CONTENT_TYPES.items()}
 
 
@@ -31,6 +36,15 @@ class Package:
     media_type: str
     headers: dict[str, str]
     encode_s: float
+
+
+def is_light(drawing: Drawing, media_type: str) -> bool:
+    """Tell whether packing takes no longer than handing it to a thread, a tenth of a millisecond, or two."""
+    order, size = drawing.order, drawing.pixels_or_values.size
+    if media_type == NPY:
+        return not order.is_grid and size <= _COPIED_AT_ONCE
+    plain = order.output_format in ("png", "npy", "json") and media_type in (JSON, CONTENT_TYPES["png"])
+    return plain and order.count <= _FEW and size <= _ENCODED_AT_ONCE
 
 
 def package(drawing: Drawing, media_type: str) -> Package:

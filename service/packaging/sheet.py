@@ -5,12 +5,12 @@ Images are uint8 ``[N, H, W, C]``, vectors float32 ``[N, size]``.
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from pybase64 import b64encode_as_string
 
 from service.backend import Drawn
 from service.encoding import (
@@ -40,13 +40,13 @@ class Item:
         """Return the entry as JSON, with the file's bytes as base64."""
         if self.content is None:
             return self.facts
-        return self.facts | {"b64_json": base64.b64encode(self.content).decode("ascii")}
+        return self.facts | {"b64_json": b64encode_as_string(self.content)}
 
 
 class Sheet:
     """One order in every form that its images, or vectors, can take."""
 
-    def __init__(self, order: Order, latents: Latents) -> None:
+    def __init__(self, order: Order, latents: Latents | None) -> None:
         self._order = order
         self._model = order.model
         self.facts = Facts(order, latents)

@@ -67,9 +67,10 @@ def test_the_service_imports_where_neither_torch_nor_training_can_be_imported(tm
 
 @pytest.mark.parametrize(
     ("package", "owner"),
-    [("onnxruntime", "service.engine"), ("bentoml", "service.app")],
+    [("onnxruntime", "service.engine."), ("bentoml", "service.app")],
 )
-def test_one_file_of_the_service_imports_it(package: str, owner: str) -> None:
+def test_one_place_of_the_service_imports_it(package: str, owner: str) -> None:
     """ONNX Runtime is behind the engine, BentoML behind the composition root, also inside functions."""
     importers = [module_name(path) for path in SERVICE_FILES if package in imported_packages(path)]
-    assert importers == [owner]
+    assert importers
+    assert all(name.startswith(owner) for name in importers)

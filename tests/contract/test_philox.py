@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.latents import MAX_SEED
-from contract.philox import Stream, philox4x32, random_words
+from contract.philox import Stream, first_word, philox4x32, random_words
 
 # Random123's known-answer vectors for philox4x32 with ten rounds: counter, key, result.
 KNOWN_ANSWERS = [
@@ -58,6 +58,11 @@ def test_a_row_does_not_depend_on_its_neighbours(seeds: list[int], index: int) -
     together = random_words(seeds, [index] * len(seeds), Stream.LATENT, 7)
     alone = [random_words([seed], [index], Stream.LATENT, 7)[0] for seed in seeds]
     assert np.array_equal(together, np.stack(alone))
+
+
+@given(seed=numbers, index=numbers, stream=st.sampled_from(list(Stream)))
+def test_the_first_word_alone_is_the_first_of_many(seed: int, index: int, stream: Stream) -> None:
+    assert first_word(seed, index, stream) == random_words([seed], [index], stream, 1)[0, 0]
 
 
 def test_streams_of_one_seed_differ() -> None:

@@ -60,7 +60,7 @@ def test_curl_as_people_type_it_draws_a_png(server: ServerProcess) -> None:
         ("POST", "/livez", 405),
         ("POST", "/metrics", 405),
         ("DELETE", "/models/grey", 405),
-        ("BREW", "/generate", 405),
+        ("PROPFIND", "/generate", 405),
         ("GET", "/models/none", 404),
         ("GET", "//", 404),
         ("GET", "/%00", 404),

@@ -8,26 +8,28 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from contract.manifest import ImageOutput, VectorOutput
-from contract.pixels import to_pixels
-from service.backend import ModelBackend, Rows, rows_per_request, rows_per_run
+from contract.latents import Prior, Truncation, graph_input, standard_normal
+from contract.manifest import ImageOutput, LatentSpec, VectorOutput
+from service.backend import ModelBackend, Rows, Seeded, rows_per_request, rows_per_run
+from service.engine import Output
 from service.errors import ModelOutputFault
 from service.jobs import Part
 
 VECTOR = VectorOutput(size=2)
 IMAGE = ImageOutput(height=1, width=2, channels=1)
+MOST = 2**53 - 1
 
 
 class Echo:
-    """Answers z itself, plus the number of the row's class; as an image, ``[N, 1, 1, 2]``."""
+    """Answers z itself, plus the number of the row's class; remembers how many rows each run had."""
 
-    def __init__(self, output: ImageOutput | VectorOutput) -> None:
-        self._image = isinstance(output, ImageOutput)
+    def __init__(self) -> None:
+        self.runs: list[int] = []
 
-    def draw(self, z_ND: np.ndarray, weights_NK: np.ndarray | None) -> np.ndarray:
+    def draw(self, z_ND: np.ndarray, weights_NK: np.ndarray | None) -> Output:
+        self.runs.append(len(z_ND))
         shift = 0 if weights_NK is None else weights_NK.argmax(axis=1)[:, None]
-        output = (z_ND + shift).astype(np.float32)
-        return output.reshape(-1, 1, 1, 2) if self._image else output
+        return Output((z_ND + shift).astype(np.float32), np.isfinite(z_ND).all(axis=1))
 
 
 def rows(*firsts: float, classes: list[int] | None = None) -> Rows:
@@ -35,17 +37,22 @@ def rows(*firsts: float, classes: list[int] | None = None) -> Rows:
     return Rows(z_ND, None if classes is None else np.eye(3, dtype=np.float32)[classes])
 
 
-def run(output: ImageOutput | VectorOutput, *parts: Part[Rows]) -> list[object]:
+def run(*parts: Part[Rows], session: object = None, prior: Prior = Prior.NORMAL) -> list[object]:
     with ThreadPoolExecutor(1) as pool:
         backend = ModelBackend(
-            Echo(output), output, max_batch=8, queue_limit=8, pool=pool, observe_inference=lambda _: None
+            session or Echo(),
+            LatentSpec(dim=2, prior=prior),
+            max_batch=8,
+            queue_limit=8,
+            pool=pool,
+            observe_inference=lambda _: None,
         )
         return list(asyncio.run(backend.run(parts)))
 
 
 def test_each_part_gets_the_rows_it_asked_for() -> None:
     one, other = rows(1, 2, 3, classes=[0, 1, 2]), rows(10, 20, classes=[2, 0])
-    results = run(VECTOR, Part(one, 1, 3), Part(other, 0, 1), Part(one, 0, 1))
+    results = run(Part(one, 1, 3), Part(other, 0, 1), Part(one, 0, 1))
     assert [result.tolist() for result in results] == [
         [[3.0, 1.5], [5.0, 2.5]],
         [[12.0, 2.5]],
@@ -53,17 +60,49 @@ def test_each_part_gets_the_rows_it_asked_for() -> None:
     ]
 
 
-def test_images_come_as_pixels() -> None:
-    [result] = run(IMAGE, Part(rows(-1, 0.25), 0, 2))
-    assert result.dtype == np.uint8
-    assert result.tolist() == to_pixels(np.array([[[[-1], [0.5]]], [[[0.25], [0.5]]]], np.float32)).tolist()
+@pytest.mark.parametrize(
+    ("prior", "truncated"),
+    [
+        (Prior.NORMAL, False),
+        (Prior.NORMAL, True),
+        (Prior.UNIFORM, False),
+        (Prior.UNIFORM, True),
+        (Prior.SPHERE, False),
+    ],
+)
+def test_seeds_are_drawn_in_the_run_as_each_would_be_alone(
+    prior: Prior,
+    truncated: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    """Rows that are named and rows that are given stand in one run, in any order."""
+    truncation = Truncation(mode="scale", value=0.5) if truncated else None
+    indices = np.array([0, 1, 2, MOST], np.uint64)
+    series = Seeded(np.full(4, 7, np.uint64), indices, truncation)
+    other = Seeded(np.array([MOST], np.uint64), np.array([3], np.uint64))
+    session = Echo()
+    given = rows(5)
+    results = run(
+        Part(Rows(series, None), 1, 4),
+        Part(given, 0, 1),
+        Part(Rows(other, None), 0, 1),
+        Part(Rows(series, None), 0, 1),
+        session=session,
+        prior=prior,
+    )
+    assert session.runs == [6]
+
+    def alone(seed: int, index: int, how: Truncation | None) -> bytes:
+        return graph_input(standard_normal([seed], [index], 2), prior, how).tobytes()
+
+    drawn = [alone(7, int(index), truncation) for index in indices]
+    expected = [b"".join(drawn[1:]), given.z.tobytes(), alone(MOST, 3, None), drawn[0]]
+    assert [result.tobytes() for result in results] == expected
 
 
-@pytest.mark.parametrize("output", [VECTOR, IMAGE])
 @pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf])
-def test_only_the_part_with_a_non_finite_row_fails(output: ImageOutput | VectorOutput, poison: float) -> None:
+def test_only_the_part_with_a_non_finite_row_fails(poison: float) -> None:
     bad, good = rows(0, poison, 0), rows(0.5, 0.25)
-    results = run(output, Part(good, 0, 1), Part(bad, 0, 3), Part(good, 1, 2), Part(bad, 0, 1))
+    results = run(Part(good, 0, 1), Part(bad, 0, 3), Part(good, 1, 2), Part(bad, 0, 1))
     assert [isinstance(result, ModelOutputFault) for result in results] == [False, True, False, False]
     assert results[0].tolist() != results[2].tolist()
 
@@ -80,16 +119,12 @@ def test_very_large_outputs_run_in_smaller_batches_and_requests() -> None:
     assert rows_per_request(VECTOR, 1, 65_536, 65_536) == 1024
 
 
-def test_finite_vectors_are_handed_on_without_a_copy() -> None:
+def test_what_was_drawn_is_handed_on_without_a_copy() -> None:
     class Fixed:
-        output = np.ones((3, 2), np.float32)
+        output = Output(np.ones((3, 2), np.float32), np.ones(3, np.bool_))
 
-        def draw(self, z_ND: np.ndarray, weights_NK: np.ndarray | None) -> np.ndarray:
+        def draw(self, z_ND: np.ndarray, weights_NK: np.ndarray | None) -> Output:
             return self.output
 
-    with ThreadPoolExecutor(1) as pool:
-        backend = ModelBackend(
-            Fixed(), VECTOR, max_batch=8, queue_limit=8, pool=pool, observe_inference=lambda _: None
-        )
-        results = asyncio.run(backend.run([Part(rows(1, 2, 3), 0, 2), Part(rows(1, 2, 3), 2, 3)]))
-    assert all(np.shares_memory(result, Fixed.output) for result in results)
+    results = run(Part(rows(1, 2, 3), 0, 2), Part(rows(1, 2, 3), 2, 3), session=Fixed())
+    assert all(np.shares_memory(result, Fixed.output.values) for result in results)

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from service import engine as engine_module
-from service.engine import CPU_PROVIDER, CUDA_PROVIDER, Engine, GraphNames, Session, choose_device, paddings
+from contract.pixels import to_pixels
+from service.engine import CPU_PROVIDER, CUDA_PROVIDER, Engine, Graph, Session, choose_device
+from service.engine import devices as devices_module
+from service.engine import engine as engine_module
+from service.engine.padding import paddings
+from service.engine.session import Traffic
 from service.errors import InvalidSettings
-from tests.fakes.models import CONDITIONAL, build_graph
+from service.models.pixel_graph import PIXELS, SUMS, with_pixels
+from tests.fakes.models import COLOUR, CONDITIONAL, FakeModel, build_graph
+
+NUMBERS = Graph("latent", None, "value", dim=3, classes=None, is_image=False)
 
 
 class QuirkyRuntime:
@@ -29,7 +38,7 @@ class QuirkyRuntime:
 
 def session(quirk, max_batch: int = 32, device: str = "cpu") -> tuple[Session, QuirkyRuntime]:
     runtime = QuirkyRuntime(quirk)
-    loaded = Session(runtime, GraphNames("latent", None, "image"), 3, None, max_batch, device)
+    loaded = Session(runtime, NUMBERS, max_batch=max_batch, device=device)
     runtime.sizes.clear()
     return loaded, runtime
 
@@ -49,9 +58,9 @@ def test_the_least_padding_is_chosen_under_which_rows_keep_their_bits(quirk, pad
     loaded, _ = session(quirk)
     assert (loaded.padding.name, loaded.bit_identical) == (padding, True)
     rows = np.arange(96, dtype=np.float32).reshape(32, 3)
-    together = loaded.draw(rows, None)
+    together = loaded.draw(rows, None).values
     for size in range(1, 33):
-        assert loaded.draw(rows[:size], None).tobytes() == together[:size].tobytes()
+        assert loaded.draw(rows[:size], None).values.tobytes() == together[:size].tobytes()
 
 
 @pytest.mark.parametrize("above", [40, 130, 600, 1500])
@@ -63,7 +72,7 @@ def test_kernels_that_change_for_large_batches_only_are_found_too(above: int) ->
 
 def test_probing_is_cheap() -> None:
     runtime = QuirkyRuntime(lambda rows: 0.0)
-    Session(runtime, GraphNames("latent", None, "image"), 3, None, 2048, "cpu")
+    Session(runtime, NUMBERS, max_batch=2048, device="cpu")
     assert sum(runtime.sizes) < 8 * 2048
 
 
@@ -80,7 +89,7 @@ def test_padding_never_exceeds_the_largest_batch(max_batch: int) -> None:
             loaded, runtime = session(lambda rows: 0.0, max_batch)
             loaded.padding = padding
             for rows in range(1, max_batch + 1):
-                assert len(loaded.draw(np.ones((rows, 3), np.float32), None)) == rows
+                assert len(loaded.draw(np.ones((rows, 3), np.float32), None).values) == rows
             assert max(runtime.sizes) <= max_batch
 
 
@@ -111,9 +120,9 @@ def test_a_device_is_used_only_if_it_is_there_and_never_silently_left(
     device: str | None,
 ) -> None:
     providers = [CUDA_PROVIDER, CPU_PROVIDER] if built_in else [CPU_PROVIDER]
-    monkeypatch.setattr(engine_module, "cuda_devices", lambda: devices)
-    monkeypatch.setattr(engine_module.onnxruntime, "get_available_providers", lambda: providers)
-    monkeypatch.setattr(engine_module.onnxruntime, "preload_dlls", lambda: None)
+    monkeypatch.setattr(devices_module, "cuda_devices", lambda: devices)
+    monkeypatch.setattr(devices_module.onnxruntime, "get_available_providers", lambda: providers)
+    monkeypatch.setattr(devices_module.onnxruntime, "preload_dlls", lambda: None)
     if device is None:
         with pytest.raises(InvalidSettings, match="FORGER_DEVICE='cuda'"):
             choose_device(setting)
@@ -125,9 +134,105 @@ def test_a_configured_gpu_that_is_not_used_is_an_error(monkeypatch: pytest.Monke
     """ONNX Runtime falls back to the CPU without a word; the engine does not."""
     engine = Engine("cpu", threads=1)
     engine.device = "cuda"
-    monkeypatch.setattr(engine_module, "_providers", lambda device: [CPU_PROVIDER])
+    monkeypatch.setattr(engine_module, "providers", lambda device: [CPU_PROVIDER])
     graph = build_graph(CONDITIONAL, {}).SerializeToString()
-    names = GraphNames("latent", "class_weights", "image")
+    names = Graph("latent", "class_weights", "image", dim=4, classes=10, is_image=True)
     with pytest.raises(InvalidSettings, match="FORGER_DEVICE"):
-        engine.load(graph, names, dim=4, classes=10, max_batch=4)
+        engine.load(graph, names, max_batch=4)
+    engine.close()
+
+
+class Painter:
+    """Stands for a session of a graph that draws images and applies the pixel rule itself, or tries to."""
+
+    def __init__(self, *, wrong: bool = False, shift: float = 0.0) -> None:
+        self._wrong, self._shift = wrong, np.float32(shift)
+        self.asked: list[tuple[str, ...]] = []
+        self.company: list[int] = []
+
+    def get_providers(self) -> list[str]:
+        return [CPU_PROVIDER]
+
+    def run(self, outputs: list[str], feed: dict[str, np.ndarray]) -> list[np.ndarray]:
+        self.asked.append(tuple(outputs))
+        image = (feed["latent"] + self._shift).reshape(-1, 3, 1, 1)
+        finite = np.where(np.isfinite(image), image, 0)
+        pixels = to_pixels(finite).transpose(0, 2, 3, 1) + np.uint8(self._wrong)
+        made = {"image": image, "pixels": pixels, "sums": image.sum(axis=(1, 2, 3))}
+        return [made[name] for name in outputs]
+
+
+PICTURES = Graph("latent", None, "image", dim=3, classes=None, is_image=True, pixels="pixels", sums="sums")
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+def test_pixels_are_the_graphs_own_if_they_follow_the_rule(wrong: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    painter = Painter(wrong=wrong)
+    loaded = Session(painter, PICTURES, max_batch=8, device="cpu")
+    painter.asked.clear()
+    z_ND = np.linspace(-2, 2, 12, dtype=np.float32).reshape(4, 3)
+    drawn = loaded.draw(z_ND, None)
+    assert drawn.values.tolist() == to_pixels(z_ND.reshape(4, 1, 1, 3)).tolist()
+    assert painter.asked == [("image",) if wrong else ("pixels", "sums")]
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+@pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf])
+def test_rows_that_are_no_numbers_are_told(poison: float, wrong: bool) -> None:  # noqa: FBT001 - the same
+    loaded = Session(Painter(wrong=wrong), PICTURES, max_batch=8, device="cpu")
+    z_ND = np.zeros((4, 3), np.float32)
+    z_ND[2, 1] = poison
+    assert loaded.draw(z_ND, None).finite_N.tolist() == [True, True, False, True]
+
+
+@pytest.mark.parametrize(("shift", "used"), [(0.0, True), (1e-6, False)])
+def test_a_lone_row_runs_wide_where_that_changes_no_bit(shift: float, used: bool) -> None:  # noqa: FBT001 - the same
+    narrow, wide, traffic = Painter(), Painter(shift=shift), Traffic()
+    loaded = Session(narrow, PICTURES, max_batch=8, device="cpu", wide=wide, traffic=traffic)
+    one, two = np.zeros((1, 3), np.float32), np.zeros((2, 3), np.float32)
+
+    def runs() -> tuple[int, int]:
+        return len(narrow.asked), len(wide.asked)
+
+    begun = runs()
+    loaded.draw(one, None)
+    alone = runs()
+    loaded.draw(two, None)
+    with traffic:
+        loaded.draw(one, None)
+    crowded = runs()
+    assert (alone[0] - begun[0], alone[1] - begun[1]) == ((0, 1) if used else (1, 0))
+    assert (crowded[0] - alone[0], crowded[1] - alone[1]) == (2, 0)
+
+
+@pytest.mark.parametrize("opset", [11, 13, 18, 20])
+@pytest.mark.parametrize("fake", [CONDITIONAL, COLOUR])
+def test_real_graphs_make_the_same_pixels_inside_and_outside(fake: FakeModel, opset: int) -> None:
+    """Values far outside of [-1, 1] and at the edges of levels included; old graphs stay as they are."""
+    model = build_graph(fake, {})
+    model.opset_import[0].version = opset
+    next(node for node in model.graph.node if node.op_type == "Tanh").op_type = "Neg"
+    engine = Engine("cpu", threads=2)
+    graph = Graph(
+        "latent",
+        "class_weights" if fake.classes else None,
+        "image",
+        dim=fake.dim,
+        classes=len(fake.classes) if fake.classes else None,
+        is_image=True,
+    )
+    outside = engine.load(model.SerializeToString(), graph, max_batch=16)
+    fused = with_pixels(model, "image")
+    assert (fused is None) == (opset < 13)
+    if fused is not None:
+        own = replace(graph, pixels=PIXELS, sums=SUMS)
+        inside = engine.load(fused.SerializeToString(), own, max_batch=16)
+        z_ND = np.random.default_rng(0).normal(0, 2, (16, fake.dim)).astype(np.float32)
+        weights = np.eye(10, dtype=np.float32)[np.arange(16) % 10] if fake.classes else None
+        expected = outside.draw(z_ND, weights)
+        drawn = inside.draw(z_ND, weights)
+        assert {0, 255} < set(expected.values.ravel().tolist())
+        assert drawn.values.dtype == np.uint8
+        assert drawn.values.tobytes() == expected.values.tobytes()
+        assert drawn.finite_N.all()
     engine.close()

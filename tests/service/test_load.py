@@ -102,7 +102,9 @@ def test_rows_that_wait_for_the_studios_threads_are_bounded_too(narrow: LocalSer
     studio.off_loop = off_loop
 
     async def play() -> list[Any]:
-        first = asyncio.ensure_future(narrow._request("POST", "/generate", {"json": {"n": 3}}))
+        # Only latents that are told are prepared on a thread, and only what takes long is encoded on one.
+        asked = {"n": 3, "return_latents": True, "output_format": "webp"}
+        first = asyncio.ensure_future(narrow._request("POST", "/generate", {"json": asked}))
         await held.wait()
         refused = await narrow._request("POST", "/generate", {"json": {"n": 1}})
         other_model = {"model": "colour", "n": 1, "output_format": "npy"}

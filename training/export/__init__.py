@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from training.export.publication import ExportRequest, export
+from training.export.publication import ExportRequest, Finished, export, publish
 
-__all__ = ["ExportRequest", "export"]
+__all__ = ["ExportRequest", "Finished", "export", "publish"]

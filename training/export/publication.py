@@ -41,6 +41,7 @@ from training.errors import ExportError
 from training.export.graph import graph_spec, onnx_runner, to_onnx
 from training.export.parity import check_classes_matter, check_parity, measure_batch_invariance
 from training.grids import draw_overview
+from training.networks import Generator, GeneratorSpec
 from training.provenance import begun_with
 from training.sampling import Sampler, torch_runner
 from training.trainer import Trainer
@@ -69,32 +70,52 @@ class ExportRequest:
             )
 
 
+@dataclass(frozen=True)
+class Finished:
+    """A generator that is done with training, on the CPU, and what is known of it."""
+
+    generator: Generator
+    spec: GeneratorSpec
+    class_names: tuple[str, ...] | None
+    facts: TrainingFacts
+    evaluation: EvaluationFacts | None
+
+
 def export(
     trainer: Trainer, dataset: Dataset, evaluation: EvaluationFacts | None, request: ExportRequest
 ) -> ModelDirectory:
-    """Export a run's averaged generator as the next version of a model.
+    """Export a run's averaged generator as the next version of a model; raises as :func:`publish` does."""
+    finished = Finished(
+        generator=copy.deepcopy(trainer.state.averaged).cpu(),  # a GPU rounds otherwise than the CPU provider
+        spec=trainer.spec,
+        class_names=dataset.class_names if trainer.spec.classes is not None else None,
+        facts=_training_facts(trainer, dataset),
+        evaluation=evaluation,
+    )
+    return publish(finished, request)
+
+
+def publish(finished: Finished, request: ExportRequest) -> ModelDirectory:
+    """Write a generator as the next version of a model.
 
     Nothing appears under ``models`` unless the parity gate passes and every file is written.
     Raises ``ExportError`` for a graph that draws something else or makes no use of its classes.
     """
-    spec, prior = trainer.spec, trainer.recipe.latent.prior
-    facts = _training_facts(trainer, dataset)
-    latent = LatentSpec(dim=spec.latent_dim, prior=prior)
-    classes = dataset.class_names if spec.classes is not None else None
+    spec, facts = finished.spec, finished.facts
+    latent = LatentSpec(dim=spec.latent_dim, prior=spec.prior)
     metadata = essentials(
         name=request.name,
         latent=latent,
-        classes=classes,
+        classes=finished.class_names,
         output=spec.output,
         recipe=facts.recipe,
         dataset_digest=facts.dataset.digest,
     )
-    trained = copy.deepcopy(trainer.state.averaged).cpu()  # a GPU rounds otherwise than the CPU provider
-    generator = to_onnx(trained, spec, metadata)
+    generator = to_onnx(finished.generator, spec, metadata)
     runner = onnx_runner(generator, spec)
-    sampler = Sampler(runner, spec, prior)
-    parity = check_parity(torch_runner(trained), runner, spec, prior)
-    check_classes_matter(runner, spec, prior)
+    sampler = Sampler(runner, spec, spec.prior)
+    parity = check_parity(torch_runner(finished.generator), runner, spec, spec.prior)
+    check_classes_matter(runner, spec, spec.prior)
     files = {GENERATOR_FILE: generator, PREVIEW_FILE: _preview(sampler)}
     directory = ModelDirectory(request.models, request.name, next_version(request.models, request.name))
     manifest = Manifest(
@@ -105,13 +126,13 @@ def export(
         created=datetime.now(UTC).replace(microsecond=0),
         files={name: FileEntry(sha256=sha256_digest(data), bytes=len(data)) for name, data in files.items()},
         latent=latent,
-        classes=classes,
+        classes=finished.class_names,
         output=spec.output,
         graph=graph_spec(spec),
         training=facts,
-        evaluation=evaluation,
+        evaluation=finished.evaluation,
         parity=parity,
-        batch_invariance=(measure_batch_invariance(runner, spec, prior),),
+        batch_invariance=(measure_batch_invariance(runner, spec, spec.prior),),
         canaries=_canaries(sampler),
     )
     _write(directory, files | {MANIFEST_FILE: write_manifest(manifest)})

@@ -28,7 +28,7 @@ class Example:
     summary: str
     body: dict[str, Any]
     order: Order
-    latents: Latents
+    latents: Latents | None
 
 
 def drawing_examples(repository: Repository) -> dict[str, list[Example]]:
@@ -58,7 +58,7 @@ def _placed(place: Callable[[dict[str, Any]], Order], candidates: Iterator[Candi
     for name, summary, body in candidates:
         try:
             order = place(body)
-            yield Example(name, summary, body, order, order.latents())
+            yield Example(name, summary, body, order, order.computed_latents())
         except InvalidInput:
             continue  # this model, or these limits, cannot do it
 

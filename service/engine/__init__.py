@@ -1,0 +1,18 @@
+"""The models on their device: ONNX Runtime's sessions, and the threads that run them."""
+
+from __future__ import annotations
+
+from service.engine.devices import CPU_PROVIDER, CUDA_PROVIDER, Device, choose_device
+from service.engine.engine import Engine
+from service.engine.session import Graph, Output, Session
+
+__all__ = [
+    "CPU_PROVIDER",
+    "CUDA_PROVIDER",
+    "Device",
+    "Engine",
+    "Graph",
+    "Output",
+    "Session",
+    "choose_device",
+]

@@ -1,0 +1,44 @@
+"""Rules by which a run's rows are filled up, so that kernels treat each row alike in every batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+Device = Literal["cpu", "cuda"]
+
+
+@dataclass(frozen=True)
+class Padding:
+    """A rule by which a run's rows are filled up with zeros."""
+
+    name: str
+    size: Callable[[int], int]
+
+
+def _next_power_of_two(rows: int) -> int:
+    return 1 << (rows - 1).bit_length()
+
+
+def paddings(max_batch: int, device: Device) -> list[Padding]:
+    """Return the padding rules to try, cheapest first; the last one always runs the same shape.
+
+    On CUDA shapes are few from the start: kernels are chosen again for every new one.
+    """
+    buckets = Padding("powers of two", _next_power_of_two)
+    fixed = Padding(f"always {max_batch}", lambda _rows: max_batch)
+    if device == "cuda":
+        return [buckets, fixed]
+    free = Padding("none", lambda rows: rows)
+    pairs = Padding("at least 2", lambda rows: max(rows, 2))
+    fours = Padding("multiples of 4", lambda rows: -(-rows // 4) * 4)
+    eights = Padding("multiples of 8", lambda rows: -(-rows // 8) * 8)
+    return [free, pairs, fours, eights, buckets, fixed]
+
+
+def probed_batches(max_batch: int) -> list[int]:
+    """Return the sizes at which kernels may change: powers of two and their neighbours below the largest."""
+    powers = [1 << exponent for exponent in range(max_batch.bit_length() + 1)]
+    near = {power + step for power in powers for step in (-1, 0, 1)}
+    return sorted(size for size in near if 1 <= size < max_batch)

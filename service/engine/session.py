@@ -1,0 +1,204 @@
+"""One model's runs: which session runs them, how they are padded, and what comes out.
+
+A row's output is to be the same bits whatever batch it runs in. Kernels do not promise that (a matrix
+product of one row may take another path than one of two), so each session measures it when it is
+loaded and picks the least padding under which it holds.
+
+Shapes: N rows, D latent dimensions, K classes; values are uint8 ``[N, H, W, C]`` of images, float32
+``[N, size]`` of vectors.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contract.latents import standard_normal
+from contract.pixels import image_batch_to_pixels
+from service.engine.devices import Device
+from service.engine.padding import paddings, probed_batches
+
+logger = logging.getLogger("forger.engine")
+
+Float32 = NDArray[np.float32]
+
+# Batches to this size are probed from their first and their last places, larger ones from one of the two.
+_THOROUGHLY_PROBED = 33
+_WIDELY_PROBED = 8
+
+
+@dataclass(frozen=True)
+class Graph:
+    """What a graph takes and what it gives, by name."""
+
+    latent: str
+    class_weights: str | None
+    output: str
+    """float32: ``[N, C, H, W]`` of images, in [-1, 1], or ``[N, size]`` of vectors."""
+    dim: int
+    classes: int | None
+    is_image: bool
+    pixels: str | None = None
+    """uint8 ``[N, H, W, C]``, if the graph applies the pixel rule itself."""
+    sums: str | None = None
+    """float32 ``[N]``, beside ``pixels``: no number for a row that holds one that is none."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a run drew: the values of each row, and whether they are numbers."""
+
+    values: NDArray[np.uint8] | Float32
+    finite_N: NDArray[np.bool_]
+
+
+class Traffic:
+    """How many runs are under way on the engine."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._runs = 0
+
+    def __enter__(self) -> bool:
+        """Begin a run; tell whether it is the only one."""
+        with self._lock:
+            self._runs += 1
+            return self._runs == 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._runs -= 1
+
+
+class Session:
+    """One model's sessions. ``draw`` may be called from any number of threads.
+
+    ``narrow`` runs on the thread that calls it. ``wide``, if there is one, uses more: it is for a single row
+    that has the engine to itself, and must give the same bits.
+    """
+
+    def __init__(
+        self,
+        narrow: Any,  # noqa: ANN401 - onnxruntime is untyped
+        graph: Graph,
+        *,
+        max_batch: int,
+        device: Device,
+        wide: Any = None,  # noqa: ANN401 - the same
+        traffic: Traffic | None = None,
+    ) -> None:
+        self._narrow, self._wide = narrow, wide
+        self._graph = graph
+        self._traffic = traffic or Traffic()
+        self._fused = graph.pixels is not None
+        self.max_batch = max_batch
+        self.provider = str(narrow.get_providers()[0])
+        self.bit_identical = False
+        self.padding = paddings(max_batch, device)[-1]
+        self._prove(device)
+
+    def draw(self, z_ND: Float32, weights_NK: Float32 | None) -> Output:
+        """Run N rows, 1 to ``max_batch``."""
+        rows, graph = len(z_ND), self._graph
+        names = [graph.pixels, graph.sums] if self._fused else [graph.output]
+        with self._traffic as alone:
+            runtime = self._wide if alone and rows == 1 and self._wide is not None else self._narrow
+            drawn = runtime.run(names, self._feed(z_ND, weights_NK))
+        if self._fused:
+            return Output(drawn[0][:rows], np.isfinite(drawn[1][:rows]))
+        return _checked(drawn[0][:rows], is_image=graph.is_image)
+
+    def _raw(self, runtime: Any, z_ND: Float32, weights_NK: Float32 | None) -> Float32:  # noqa: ANN401 - onnxruntime is untyped
+        output: Float32 = runtime.run([self._graph.output], self._feed(z_ND, weights_NK))[0]
+        return output[: len(z_ND)]
+
+    def _feed(self, z_ND: Float32, weights_NK: Float32 | None) -> dict[str, Float32]:
+        size = min(self.padding.size(len(z_ND)), self.max_batch)
+        feed = {self._graph.latent: _padded(z_ND, size)}
+        if self._graph.class_weights is not None:
+            assert weights_NK is not None, "a conditional model is fed class weights"
+            feed[self._graph.class_weights] = _padded(weights_NK, size)
+        return feed
+
+    def _prove(self, device: Device) -> None:
+        """Choose the padding, and leave the shortcuts out that do not give the same bits."""
+        z_ND, weights_NK = self._probe()
+        self._choose_padding(device, z_ND, weights_NK)
+        if self._fused and not self._pixels_follow_the_rule(z_ND, weights_NK):
+            logger.warning("the graph's own pixels differ from the pixel rule: they are made outside of it")
+            self._fused = False
+        if self._wide is not None and not self._wide_is_the_same(z_ND, weights_NK):
+            logger.info("two threads give other bits than one: single rows run on one")
+            self._wide = None
+
+    def _choose_padding(self, device: Device, z_ND: Float32, weights_NK: Float32 | None) -> None:
+        for padding in paddings(self.max_batch, device):
+            self.padding = padding
+            if self._is_bit_identical(z_ND, weights_NK):
+                self.bit_identical = True
+                return
+        logger.warning("rows differ in their last bits with the batch, whatever the padding")
+
+    def _probe(self) -> tuple[Float32, Float32 | None]:
+        """Return rows that exercise the model: random latents, and every kind of class weights."""
+        rows, classes = range(self.max_batch), self._graph.classes
+        z_ND = standard_normal([0] * self.max_batch, list(rows), self._graph.dim)
+        if classes is None:
+            return z_ND, None
+        weights_NK = np.zeros((self.max_batch, classes), np.float32)
+        for row in rows:
+            weights_NK[row, row % classes] += np.float32(0.75)
+            weights_NK[row, (row // 2) % classes] += np.float32(0.25)
+        return z_ND, weights_NK
+
+    def _is_bit_identical(self, z_ND: Float32, weights_NK: Float32 | None) -> bool:
+        """Tell whether rows come out the same from the first and the last places of other batches."""
+        reference = self._raw(self._narrow, z_ND, weights_NK)
+        for turn, size in enumerate(probed_batches(self.max_batch)):
+            places = (slice(0, size), slice(self.max_batch - size, self.max_batch))
+            for place in places if size <= _THOROUGHLY_PROBED else places[turn % 2 :][:1]:
+                drawn = self._raw(self._narrow, z_ND[place], _rows(weights_NK, place))
+                if drawn.tobytes() != reference[place].tobytes():
+                    return False
+        return True
+
+    def _pixels_follow_the_rule(self, z_ND: Float32, weights_NK: Float32 | None) -> bool:
+        names = [self._graph.output, self._graph.pixels]
+        raw, pixels = self._narrow.run(names, self._feed(z_ND, weights_NK))
+        finite = np.isfinite(raw).reshape(len(raw), -1).all(axis=1)
+        return np.array_equal(image_batch_to_pixels(raw[finite]), pixels[finite])
+
+    def _wide_is_the_same(self, z_ND: Float32, weights_NK: Float32 | None) -> bool:
+        for row in range(min(self.max_batch, _WIDELY_PROBED)):
+            place = slice(row, row + 1)
+            one = (z_ND[place], _rows(weights_NK, place))
+            if self._raw(self._wide, *one).tobytes() != self._raw(self._narrow, *one).tobytes():
+                return False
+        return True
+
+
+def _rows(array: Float32 | None, place: slice) -> Float32 | None:
+    return None if array is None else array[place]
+
+
+def _checked(drawn: Float32, *, is_image: bool) -> Output:
+    """Return a float output as values, and which of its rows are finite."""
+    finite_N = np.atleast_1d(np.isfinite(drawn).reshape(len(drawn), -1).all(axis=1))
+    if not is_image:
+        return Output(drawn, finite_N)
+    if not finite_N.all():  # what is no number has no pixel; nobody gets such a row
+        drawn = np.where(np.isfinite(drawn), drawn, np.float32(0))
+    return Output(image_batch_to_pixels(drawn), finite_N)
+
+
+def _padded(array: Float32, rows: int) -> Float32:
+    if len(array) == rows:
+        return np.ascontiguousarray(array)
+    filled = np.zeros((rows, *array.shape[1:]), np.float32)
+    filled[: len(array)] = array
+    return filled
