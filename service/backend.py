@@ -33,23 +33,40 @@ _VECTOR_BATCH = 2048
 _REQUEST_VALUES = 2**26
 
 
-@dataclass(frozen=True)
 class Seeded:
-    """The latents that seeds and indices name, uint64 ``[N]`` each, not drawn yet.
+    """The latents that seeds and indices name, uint64 ``[N]`` each, not drawn yet."""
 
-    The latents of a whole run are drawn at once: a hundred take hardly longer than one.
-    """
-
-    seeds_N: NDArray[np.uint64]
-    indices_N: NDArray[np.uint64]
-    truncation: Truncation | None = None
+    def __init__(
+        self,
+        seeds_N: NDArray[np.uint64],
+        indices_N: NDArray[np.uint64],
+        truncation: Truncation | None = None,
+    ) -> None:
+        self.seeds_N = seeds_N
+        self.indices_N = indices_N
+        self.truncation = truncation
+        self._drawn: Float32 | None = None
 
     def __len__(self) -> int:
         return len(self.seeds_N)
 
-    def canonical(self, dim: int) -> Float32:
-        """Draw the canonical latents, float32 ``[N, dim]``."""
-        return standard_normal(self.seeds_N, self.indices_N, dim)
+    def drawn(self, latent: LatentSpec) -> Float32:
+        """Return what the graph is fed, float32 ``[N, D]``: drawn once, for a request of several runs."""
+        if self._drawn is None:
+            self._drawn = drawn_together([self], latent)[0]
+        return self._drawn
+
+
+def drawn_together(named: Sequence[Seeded], latent: LatentSpec) -> list[Float32]:
+    """Return what the graph is fed for each: a hundred latents take hardly longer to draw than one."""
+    canonical_ND = standard_normal(
+        joined([one.seeds_N for one in named]), joined([one.indices_N for one in named]), latent.dim
+    )
+    ends = np.cumsum([len(one) for one in named])
+    pieces = np.split(canonical_ND, ends[:-1])
+    return [
+        graph_input(piece, latent.prior, one.truncation) for one, piece in zip(named, pieces, strict=True)
+    ]
 
 
 @dataclass(frozen=True)
@@ -65,6 +82,10 @@ class Rows:
 
 class Draws(Protocol):
     """What runs rows: ``service.engine.Session``, or a fake."""
+
+    @property
+    def quantum(self) -> int:
+        """The most rows of a run that keeps nobody waiting for long."""
 
     def draw(self, z_ND: Float32, weights_NK: Float32 | None) -> Output:
         """Return the values of each row."""
@@ -102,6 +123,7 @@ class ModelBackend:
         self._session = session
         self._latent = latent
         self.max_batch = max_batch
+        self.quantum = session.quantum
         self.queue_limit = queue_limit
         self._pool = pool
         self._observe_inference = observe_inference
@@ -136,30 +158,20 @@ class ModelBackend:
 
 def _graph_inputs(parts: Sequence[Part[Rows]], latent: LatentSpec) -> Float32:
     """Return what the graph is fed for the rows of all parts, float32 ``[N, D]``."""
-    seeded = [part for part in parts if isinstance(part.payload.z, Seeded)]
-    drawn = iter(_drawn(seeded, latent))
-    return joined(
-        [
-            next(drawn) if isinstance(part.payload.z, Seeded) else part.payload.z[part.start : part.stop]
-            for part in parts
-        ]
-    )
-
-
-def _drawn(parts: Sequence[Part[Rows]], latent: LatentSpec) -> list[Float32]:
-    """Return what the graph is fed for parts that name seeds: all are drawn at once."""
-    if not parts:
-        return []
-    named = [cast("Seeded", part.payload.z) for part in parts]
-    pairs = list(zip(named, parts, strict=True))
-    seeds_N = joined([one.seeds_N[part.start : part.stop] for one, part in pairs])
-    indices_N = joined([one.indices_N[part.start : part.stop] for one, part in pairs])
-    canonical_ND = standard_normal(seeds_N, indices_N, latent.dim)
-    fed, first = [], 0
-    for one, part in pairs:
-        fed.append(graph_input(canonical_ND[first : first + part.rows], latent.prior, one.truncation))
-        first += part.rows
-    return fed
+    whole = [
+        part.payload.z
+        for part in parts
+        if isinstance(part.payload.z, Seeded) and part.rows == len(part.payload.z)
+    ]
+    together = iter(drawn_together(whole, latent) if whole else ())
+    fed = []
+    for part in parts:
+        z = part.payload.z
+        if isinstance(z, Seeded):
+            fed.append(next(together) if part.rows == len(z) else z.drawn(latent)[part.start : part.stop])
+        else:
+            fed.append(z[part.start : part.stop])
+    return joined(fed)
 
 
 def joined(arrays: Sequence[ArrayT]) -> ArrayT:

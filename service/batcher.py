@@ -8,8 +8,9 @@ What it promises:
 - At most ``backend.queue_limit`` rows wait for a backend; more are refused with ``QueueFull``.
 - No run holds more than ``backend.max_batch`` rows; a larger job becomes several runs.
 - Nothing is started after its deadline, or after its caller was cancelled.
-- Rows are shared out fairly: each waiting job gets an equal share of the next run, so that one row is
-  never stuck behind many.
+- Rows are shared out fairly. A job of more rows than ``backend.quantum`` is *long*, others are short. Short
+  and long jobs take turns, and all of a kind get an equal share of a run. While short jobs come, a run of
+  long ones is of one job, and no more than the quantum: one row is never stuck behind many.
 - A run that fails is repeated job by job, so that a fault harms only the job it belongs to.
 - Runs are greedy: nothing waits for company. What piles up while the lanes are busy is a batch.
 
@@ -21,7 +22,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Any, Protocol
 
@@ -43,13 +44,32 @@ class Observer(Protocol):
         """A job's first rows begin, after having waited."""
 
 
-class _Queue:
-    """The jobs with rows that wait for one backend."""
+# For so long after a short job has come, another is reckoned with.
+_EXPECTED_S = 0.25
 
-    def __init__(self) -> None:
-        self.jobs: deque[Job[Any, Any]] = deque()
+
+class _Queue:
+    """The jobs with rows that wait for one backend: short ones and long ones."""
+
+    def __init__(self, backend: Backend[Any, Any]) -> None:
+        self.backend = backend
+        self.short: deque[Job[Any, Any]] = deque()
+        self.long: deque[Job[Any, Any]] = deque()
         self.rows = 0
         self.last_turn = 0
+        self._long_is_next = False
+
+    def line_of(self, job: Job[Any, Any]) -> deque[Job[Any, Any]]:
+        """Return the line in which a job waits."""
+        return self.long if job.rows > self.backend.quantum else self.short
+
+    def lines(self) -> Iterable[deque[Job[Any, Any]]]:
+        """Return both lines, the one whose turn it is first."""
+        if self.short and self.long:
+            self._long_is_next = not self._long_is_next
+            if not self._long_is_next:
+                return self.long, self.short
+        return self.short, self.long
 
 
 class Batcher:
@@ -64,6 +84,7 @@ class Batcher:
         self._runs: set[asyncio.Task[None]] = set()
         self._draining = False
         self._turn = 0
+        self._short_until = 0.0
 
     async def submit(
         self,
@@ -86,7 +107,9 @@ class Batcher:
             raise Unavailable("The service is stopping and takes no more work.")
         if deadline <= loop.time():
             raise DeadlineExceeded("The deadline passed before the request could be queued.")
-        queue = self._queues.setdefault(backend, _Queue())
+        queue = self._queues.get(backend)
+        if queue is None:
+            queue = self._queues[backend] = _Queue(backend)
         if queue.rows + rows > backend.queue_limit:
             raise QueueFull(
                 f"{queue.rows} rows are waiting for this model and at most {backend.queue_limit} may; "
@@ -95,8 +118,11 @@ class Batcher:
         job: Job[PayloadT, ResultT] = Job(
             payload, rows, deadline, self._stopwatch(), loop.create_future(), watcher
         )
-        queue.jobs.append(job)
-        self._count(backend, queue, rows)
+        line = queue.line_of(job)
+        line.append(job)
+        self._count(queue, rows)
+        if line is queue.short:
+            self._short_until = loop.time() + _EXPECTED_S
         if watcher is not None:
             watcher.admitted()
         self._pump()
@@ -105,7 +131,7 @@ class Batcher:
             return await job.done
         finally:
             expiry.cancel()
-            self._forget(backend, queue, job)
+            self._forget(queue, job)
 
     async def drain(self) -> None:
         """Refuse new jobs from now on, and return when all accepted ones are done."""
@@ -118,17 +144,17 @@ class Batcher:
         """Whether new jobs are refused."""
         return self._draining
 
-    def _count(self, backend: Backend[Any, Any], queue: _Queue, change: int) -> None:
+    def _count(self, queue: _Queue, change: int) -> None:
         queue.rows += change
-        self._observer.waiting_changed(backend, queue.rows)
+        self._observer.waiting_changed(queue.backend, queue.rows)
 
-    def _forget(self, backend: Backend[Any, Any], queue: _Queue, job: Job[Any, Any]) -> None:
+    def _forget(self, queue: _Queue, job: Job[Any, Any]) -> None:
         """Drop the rows of a job that was answered, failed, expired or abandoned before all were started."""
         if not job.done.cancel() and not job.done.cancelled():
             job.done.exception()  # marks it as seen: the caller may have been cancelled meanwhile
         if job.waiting:
-            queue.jobs.remove(job)
-            self._count(backend, queue, -job.waiting)
+            queue.line_of(job).remove(job)
+            self._count(queue, -job.waiting)
             job.next_row = job.rows
 
     def _pump(self) -> None:
@@ -138,34 +164,30 @@ class Batcher:
 
     def _start_one(self) -> bool:
         """Start a run of the backend that has waited longest for a turn; tell whether any had rows."""
-        by_turn = sorted(self._queues.items(), key=lambda entry: entry[1].last_turn)
-        for backend, queue in by_turn:
-            batch = self._next_batch(backend, queue)
+        for queue in sorted(self._queues.values(), key=lambda queue: queue.last_turn):
+            batch = self._next_batch(queue) if queue.rows else []
             if batch:
                 self._turn += 1
                 queue.last_turn = self._turn
-                self._runs.add(asyncio.get_running_loop().create_task(self._run(backend, batch)))
+                self._runs.add(asyncio.get_running_loop().create_task(self._run(queue.backend, batch)))
                 return True
         return False
 
-    def _next_batch(self, backend: Backend[Any, Any], queue: _Queue) -> list[tuple[Job[Any, Any], Part[Any]]]:
-        """Take the rows of the next run off the queue, in fair shares."""
+    def _next_batch(self, queue: _Queue) -> list[tuple[Job[Any, Any], Part[Any]]]:
+        """Take the rows of the next run off the queue."""
         now = asyncio.get_running_loop().time()
         idle_lanes = self._lanes - len(self._runs)
-        limit = min(backend.max_batch, -(-queue.rows // idle_lanes))
-        candidates = list(islice((job for job in queue.jobs if job.alive(now)), limit))
-        shares = fair_shares([job.waiting for job in candidates], limit)
-        batch = []
-        for job, share in zip(candidates, shares, strict=True):
-            if share == 0:
-                continue
-            batch.append((job, job.take(share)))
-            queue.jobs.remove(job)
-            if job.waiting:
-                queue.jobs.append(job)
-        if batch:
-            self._count(backend, queue, -sum(part.rows for _, part in batch))
-        return batch
+        for line in queue.lines():
+            most = min(queue.backend.max_batch, -(-queue.rows // idle_lanes))
+            jobs = most
+            if line is queue.long and now < self._short_until:
+                most, jobs = min(most, queue.backend.quantum), 1
+            candidates = islice((job for job in line if job.alive(now)), jobs)
+            batch = _taken(line, list(candidates), most)
+            if batch:
+                self._count(queue, -sum(part.rows for _, part in batch))
+                return batch
+        return []
 
     async def _run(self, backend: Backend[Any, Any], batch: list[tuple[Job[Any, Any], Part[Any]]]) -> None:
         try:
@@ -187,6 +209,21 @@ class Batcher:
             assert task is not None
             self._runs.discard(task)
             self._pump()
+
+
+def _taken(
+    line: deque[Job[Any, Any]], jobs: list[Job[Any, Any]], most: int
+) -> list[tuple[Job[Any, Any], Part[Any]]]:
+    """Take so many rows off a line's jobs, in fair shares; jobs with rows left go to its end."""
+    batch = []
+    for job, share in zip(jobs, fair_shares([job.waiting for job in jobs], most), strict=True):
+        if share == 0:
+            continue
+        batch.append((job, job.take(share)))
+        line.remove(job)
+        if job.waiting:
+            line.append(job)
+    return batch
 
 
 def _expire(job: Job[Any, Any]) -> None:

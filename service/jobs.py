@@ -35,6 +35,10 @@ class Backend(Protocol[PayloadT, ResultT_co]):
         """The most rows of one run."""
 
     @property
+    def quantum(self) -> int:
+        """The most rows of a run that keeps nobody waiting for long."""
+
+    @property
     def queue_limit(self) -> int:
         """The most rows that may wait."""
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +31,7 @@ Float32 = NDArray[np.float32]
 # Batches to this size are probed from their first and their last places, larger ones from one of the two.
 _THOROUGHLY_PROBED = 33
 _WIDELY_PROBED = 8
+_SHORT_S = 0.002
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,8 @@ class Session:
         self.max_batch = max_batch
         self.provider = str(narrow.get_providers()[0])
         self.bit_identical = False
+        self.quantum = 1
+        """The most rows of a run of two milliseconds, as far as that was measured."""
         self.padding = paddings(max_batch, device)[-1]
         self._prove(device)
 
@@ -162,7 +166,10 @@ class Session:
         for turn, size in enumerate(probed_batches(self.max_batch)):
             places = (slice(0, size), slice(self.max_batch - size, self.max_batch))
             for place in places if size <= _THOROUGHLY_PROBED else places[turn % 2 :][:1]:
+                begun = time.perf_counter()
                 drawn = self._raw(self._narrow, z_ND[place], _rows(weights_NK, place))
+                if time.perf_counter() - begun <= _SHORT_S:
+                    self.quantum = max(self.quantum, size)
                 if drawn.tobytes() != reference[place].tobytes():
                     return False
         return True

@@ -45,6 +45,7 @@ class RecordingBackend:
 
     max_batch: int = 4
     queue_limit: int = 1000
+    quantum: int = 1000
     seconds: float = 1.0
     runs: list[Run] = field(default_factory=list)
     running: int = 0

@@ -23,6 +23,8 @@ MOST = 2**53 - 1
 class Echo:
     """Answers z itself, plus the number of the row's class; remembers how many rows each run had."""
 
+    quantum = 3
+
     def __init__(self) -> None:
         self.runs: list[int] = []
 
@@ -122,6 +124,7 @@ def test_very_large_outputs_run_in_smaller_batches_and_requests() -> None:
 def test_what_was_drawn_is_handed_on_without_a_copy() -> None:
     class Fixed:
         output = Output(np.ones((3, 2), np.float32), np.ones(3, np.bool_))
+        quantum = 1
 
         def draw(self, z_ND: np.ndarray, weights_NK: np.ndarray | None) -> Output:
             return self.output

@@ -84,12 +84,13 @@ def check_outcome(outcome: object, ended: float, job: Arrival, payload: Load, ru
     lanes=st.integers(1, 3),
     max_batch=st.integers(1, 6),
     queue_limit=st.integers(5, 40),
+    quantum=st.integers(1, 7),
 )
 def test_every_law_holds_for_any_traffic(
-    jobs: list[Arrival], lanes: int, max_batch: int, queue_limit: int
+    jobs: list[Arrival], lanes: int, max_batch: int, queue_limit: int, quantum: int
 ) -> None:
     observer = RecordingObserver()
-    backends = [RecordingBackend(max_batch, queue_limit) for _ in range(2)]
+    backends = [RecordingBackend(max_batch, queue_limit, quantum) for _ in range(2)]
     loads = [
         Load(
             tuple((number, row) for row in range(job.rows)),
@@ -212,6 +213,55 @@ def test_one_row_is_not_stuck_behind_many() -> None:
         return served_at
 
     assert run_virtually(play()) == 2.0
+
+
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_a_short_job_waits_for_a_short_run_of_a_long_one_at_most(lanes: int) -> None:
+    """Once short jobs come, long ones run two rows at a time; each second of a run is a row's."""
+
+    class Slow(RecordingBackend):
+        async def run(self, parts: Sequence[Part[Load]]) -> Sequence[list[object] | Exception]:
+            self.seconds = float(sum(part.rows for part in parts)) * 0.01
+            return await super().run(parts)
+
+    backend = Slow(max_batch=32, quantum=2)
+    waits: list[float] = []
+
+    async def play() -> None:
+        loop = asyncio.get_running_loop()
+        batcher = Batcher(lanes, RecordingObserver())
+        crowd = asyncio.gather(
+            *(batcher.submit(backend, load(f"crowd{i}", 64), 64, FOREVER) for i in range(4))
+        )
+        for number in range(30):
+            begun = loop.time()
+            await batcher.submit(backend, load(f"single{number}", 1), 1, FOREVER)
+            waits.append(loop.time() - begun)
+        await crowd
+
+    run_virtually(play())
+    assert max(waits[1:]) <= 0.02 + 0.01 + 1e-9
+    assert max(run.rows for run in backend.runs if run.at > sum(waits)) > 2, "alone, runs are large again"
+
+
+def test_long_jobs_get_every_other_run_whatever_comes() -> None:
+    backend = RecordingBackend(max_batch=8, quantum=2)
+
+    async def play() -> float:
+        batcher = Batcher(1, RecordingObserver())
+        begun = asyncio.get_running_loop().time()
+
+        async def client(name: str) -> None:
+            for _ in range(40):
+                await batcher.submit(backend, load(name, 1), 1, FOREVER)
+
+        clients = [asyncio.ensure_future(client(f"client{number}")) for number in range(8)]
+        await batcher.submit(backend, load("long", 20), 20, FOREVER)
+        ended = asyncio.get_running_loop().time()
+        await asyncio.gather(*clients)
+        return ended - begun
+
+    assert run_virtually(play()) <= 2 * (20 / 2) + 2
 
 
 def test_busy_models_take_turns() -> None:
