@@ -57,7 +57,7 @@ class _Queue:
         self.long: deque[Job[Any, Any]] = deque()
         self.rows = 0
         self.last_turn = 0
-        self._long_is_next = False
+        self.last_was_short = False
 
     def line_of(self, job: Job[Any, Any]) -> deque[Job[Any, Any]]:
         """Return the line in which a job waits."""
@@ -65,11 +65,7 @@ class _Queue:
 
     def lines(self) -> Iterable[deque[Job[Any, Any]]]:
         """Return both lines, the one whose turn it is first."""
-        if self.short and self.long:
-            self._long_is_next = not self._long_is_next
-            if not self._long_is_next:
-                return self.long, self.short
-        return self.short, self.long
+        return (self.long, self.short) if self.last_was_short else (self.short, self.long)
 
 
 class Batcher:
@@ -185,6 +181,7 @@ class Batcher:
             candidates = islice((job for job in line if job.alive(now)), jobs)
             batch = _taken(line, list(candidates), most)
             if batch:
+                queue.last_was_short = line is queue.short
                 self._count(queue, -sum(part.rows for _, part in batch))
                 return batch
         return []
