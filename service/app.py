@@ -7,6 +7,7 @@ itself and hands the POST routes on to the BentoML APIs below.
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 from typing import Any
@@ -63,6 +64,9 @@ class Forger:
         except Exception as error:  # noqa: BLE001 - whatever it is, there is nothing to serve
             give_up(error)
         self.site = Site.over(self.runtime)
+        # What is there now stays: the collector need not walk over it again, nor come by after each request.
+        gc.freeze()
+        gc.set_threshold(20_000, 20, 20)
         self.drawing = self.site.endpoints.drawing
 
     @bentoml.api(route=GENERATE, input_spec=WholeRequest, output_spec=WholeResponse)  # type: ignore[untyped-decorator]

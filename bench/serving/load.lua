@@ -1,26 +1,20 @@
 -- For wrk: posts a body in which %SEED% is another number in every request, and prints what came of it as JSON.
--- LOAD_PATH, LOAD_BODY (or LOAD_BODY_FILE, sent as it is) and LOAD_HEADERS ("name: value", one a line) say what.
-local body = os.getenv("LOAD_BODY") or ""
-local file = os.getenv("LOAD_BODY_FILE") or ""
-if file ~= "" then
-  local handle = assert(io.open(file, "rb"))
-  body = handle:read("*a")
-  handle:close()
+-- LOAD_PATH, LOAD_BODY (one a line, sent in turns) and LOAD_HEADERS ("name: value", one a line) say what.
+local bodies = {}
+for body in (os.getenv("LOAD_BODY") or ""):gmatch("[^\n]+") do
+  local before, after = body:match("^(.-)%%SEED%%(.*)$")
+  bodies[#bodies + 1] = { before or body, after }
 end
 local headers = {}
 for name, value in (os.getenv("LOAD_HEADERS") or ""):gmatch("([^:\n]+): *([^\n]*)") do
   headers[name] = value
 end
-local before, after = body:match("^(.-)%%SEED%%(.*)$")
 local seed = tonumber(os.getenv("LOAD_FIRST_SEED") or "1")
 
 function request()
-  local sent = body
-  if before then
-    seed = seed + 1
-    sent = before .. seed .. after
-  end
-  return wrk.format("POST", os.getenv("LOAD_PATH"), headers, sent)
+  seed = seed + 1
+  local before, after = unpack(bodies[seed % #bodies + 1])
+  return wrk.format("POST", os.getenv("LOAD_PATH"), headers, after and before .. seed .. after or before)
 end
 
 function done(summary, latency, _)

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from contract.layout import GENERATOR_FILE, model_directories
+from contract.layout import model_directories
 from contract.manifest import DatasetFacts, ImageOutput, TrainingFacts
 from training.export import ExportRequest, Finished, publish
 from training.networks import Generator, GeneratorSpec
@@ -29,11 +29,11 @@ class _Stack(Generator):
     def __init__(self, layers: nn.Sequential, latent_shape: tuple[int, ...]) -> None:
         super().__init__()
         self.layers = layers
-        self._latent_shape = latent_shape
+        self.latent_shape = latent_shape
 
     def forward(self, latent_ND: Tensor, class_weights_NK: Tensor | None = None) -> Tensor:  # noqa: ARG002 - no classes
         """Draw an image for each latent."""
-        drawn: Tensor = self.layers(latent_ND.reshape(-1, *self._latent_shape))
+        drawn: Tensor = self.layers(latent_ND.reshape(-1, *self.latent_shape))
         return drawn
 
 
@@ -45,9 +45,9 @@ def _doubled(wide: int, narrow: int) -> list[nn.Module]:
     ]
 
 
-def _mnist() -> _Stack:
+def _mnist(dim: int) -> _Stack:
     layers = [
-        nn.Linear(LATENT_DIM, 128 * 7 * 7, bias=False),
+        nn.Linear(dim, 128 * 7 * 7, bias=False),
         nn.BatchNorm1d(128 * 7 * 7),
         nn.ReLU(),
         nn.Unflatten(1, (128, 7, 7)),
@@ -56,12 +56,12 @@ def _mnist() -> _Stack:
         nn.Conv2d(64, 1, 3, 1, 1),
         nn.Tanh(),
     ]
-    return _Stack(nn.Sequential(*layers), (LATENT_DIM,))
+    return _Stack(nn.Sequential(*layers), (dim,))
 
 
-def _dcgan64() -> _Stack:
+def _dcgan64(dim: int) -> _Stack:
     layers = [
-        nn.ConvTranspose2d(LATENT_DIM, 512, 4, 1, 0, bias=False),
+        nn.ConvTranspose2d(dim, 512, 4, 1, 0, bias=False),
         nn.BatchNorm2d(512),
         nn.ReLU(),
         *_doubled(512, 256),
@@ -70,7 +70,7 @@ def _dcgan64() -> _Stack:
         nn.ConvTranspose2d(64, 3, 4, 2, 1, bias=False),
         nn.Tanh(),
     ]
-    return _Stack(nn.Sequential(*layers), (LATENT_DIM, 1, 1))
+    return _Stack(nn.Sequential(*layers), (dim, 1, 1))
 
 
 GENERATORS = {
@@ -80,7 +80,7 @@ GENERATORS = {
 
 
 @torch.no_grad()
-def _with_random_weights(generator: _Stack) -> _Stack:
+def _with_random_weights(generator: _Stack, dim: int) -> _Stack:
     """Draw DCGAN's first weights, take the batch norms' statistics, and spread the pixels."""
     for layer in generator.layers:
         if isinstance(layer, nn.ConvTranspose2d | nn.Conv2d | nn.Linear):
@@ -90,12 +90,12 @@ def _with_random_weights(generator: _Stack) -> _Stack:
             layer.momentum = None
     generator.train()
     for _ in range(4):
-        generator(torch.randn(64, LATENT_DIM))
+        generator(torch.randn(64, dim))
     generator.eval()
     *_, last, tanh = generator.layers
     assert isinstance(last, nn.Conv2d | nn.ConvTranspose2d)
     assert isinstance(tanh, nn.Tanh)
-    before_tanh = generator.layers[:-1](torch.randn(256, *generator._latent_shape))  # noqa: SLF001 - the same file
+    before_tanh = generator.layers[:-1](torch.randn(256, dim).reshape(256, *generator.latent_shape))
     last.weight.mul_(_SPREAD / before_tanh.std())
     return generator
 
@@ -105,18 +105,18 @@ def make_models(folder: Path) -> dict[str, Path]:
 
     What is there stays: the directory of a model says all of it.
     """
-    there = {entry.name: entry for entry in model_directories(folder)} if folder.is_dir() else {}
-    files = {}
-    for name, (build, output) in GENERATORS.items():
-        entry = there.get(name)
-        if entry is None:
-            torch.manual_seed(0)
-            spec = GeneratorSpec(LATENT_DIM, None, output)
-            finished = Finished(_with_random_weights(build()), spec, None, _facts(), evaluation=None)
-            request = ExportRequest(name, folder, "Random weights, for benchmarks.", "Apache-2.0")
-            entry = publish(finished, request)
-        files[name] = entry.path / GENERATOR_FILE
-    return files
+    there = {entry.name: entry.generator for entry in model_directories(folder)} if folder.is_dir() else {}
+    return {name: there.get(name) or make_model(folder, name) for name in GENERATORS}
+
+
+def make_model(folder: Path, kind: str, name: str | None = None, dim: int = LATENT_DIM) -> Path:
+    """Package one of the generators, under another name or with another latent; return its ONNX file."""
+    torch.manual_seed(0)
+    build, output = GENERATORS[kind]
+    spec = GeneratorSpec(dim, None, output)
+    finished = Finished(_with_random_weights(build(dim), dim), spec, None, _facts(), evaluation=None)
+    request = ExportRequest(name or kind, folder, "Random weights, for benchmarks.", "Apache-2.0")
+    return publish(finished, request).generator
 
 
 def _facts() -> TrainingFacts:

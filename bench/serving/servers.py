@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import sysconfig
 import time
 import urllib.error
 from dataclasses import dataclass, field
@@ -64,6 +65,16 @@ _PLAIN = {
     MANY: Workload("/generate_raw", '{"n":64,"seed":%SEED%}', 64),
 }
 
+_INPUTS = '"inputs":[{"name":"seed","shape":[1,1],"datatype":"INT64","data":[%SEED%]}]'
+_SEED = f"{{{_INPUTS}}}"
+_OPEN_INFERENCE = {
+    ONE: Workload("/v2/models/png/infer", _SEED, 1),
+    MANY: Workload("/v2/models/raw/infer", _SEED, 64),
+}
+# Arrays as bytes, not as JSON numbers.
+_AS_BYTES = f'{{{_INPUTS},"outputs":[{{"name":"image","parameters":{{"binary_data":true}}}}]}}'
+_TRITON = {ONE: _OPEN_INFERENCE[ONE], MANY: Workload("/v2/models/raw/infer", _AS_BYTES, 64)}
+
 PEERS_BY_NAME = {
     one.name: one
     for one in (
@@ -104,6 +115,25 @@ PEERS_BY_NAME = {
             ("{python}", "litserve_app.py", "{port}", "1"),
             ("litserve==0.2.19", *_COMMON),
             {MANY: Workload("/generate", '{"n":64,"seed":%SEED%}', 64)},
+        ),
+        Contender(
+            "triton",
+            ("{python}", "triton_app.py", "{port}"),
+            ("nvidia-pytriton==0.7.0", "numpy<2", _RUNTIME, "opencv-python-headless<4.12"),
+            _TRITON,
+            {"LD_LIBRARY_PATH": str(sysconfig.get_config_var("LIBDIR"))},
+        ),
+        Contender(
+            "ray",
+            ("{python}", "ray_app.py", "{port}"),
+            ("ray[serve]==2.60", _RUNTIME, "opencv-python-headless"),
+            _PLAIN,
+        ),
+        Contender(
+            "mlserver",
+            ("{python}", "mlserver_app.py", "{port}"),
+            ("mlserver==1.7.1", *_COMMON),
+            _OPEN_INFERENCE,
         ),
     )
 }
