@@ -26,7 +26,7 @@ PINS := pyproject.toml constraints.txt
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
-.PHONY: help serve test fuzz chaos check format train evaluate export league sabotage bento lock clean
+.PHONY: help serve test fuzz chaos check format train evaluate export league sabotage bench bento lock clean
 
 help: ## list the targets
 	@echo 'make TARGET, where TARGET is one of'
@@ -77,6 +77,10 @@ league: $(DEV_READY) ## train every recipe for the same CPU time and write the t
 # What is done is not done again; ARGS="--only healthy --limit 10" does a part.
 sabotage: $(DEV_READY) ## sabotage runs in known ways and see whether the doctor names it (a core-hour)
 	@exec $(DEV_PYTHON) -m bench.sabotage $(ARGS)
+
+# ARGS="--only forger" measures the service alone; wrk must be there, and the machine quiet.
+bench: $(DEV_READY) ## measure the service beside raw ONNX Runtime and its peers (an hour)
+	@exec $(DEV_PYTHON) -m bench.serving $(ARGS)
 
 bento: $(DEV_READY) ## build the bento into BentoML's store
 	@BENTOML_DO_NOT_TRACK=True $(DEV_PYTHON) -m bentoml build

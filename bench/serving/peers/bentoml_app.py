@@ -23,7 +23,7 @@ class Plain:
         return {"images": [png_text(image) for image in images], "seed": seed}
 
     @bentoml.api
-    def generate_raw(self, n: int = 1, seed: int = 0) -> Response:
+    def generate_raw(self, n: int = 1, seed: int = 0):  # noqa: ANN201 - BentoML would make a schema of it
         """One array."""
         return Response(array_file(self.generator.images(latents(n, seed))), media_type="application/x-npy")
 
