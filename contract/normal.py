@@ -10,78 +10,54 @@ from numpy.typing import NDArray
 
 Float64 = NDArray[np.float64]
 
-# AS241 (Wichura 1988, Applied Statistics 37:477-484), routine PPND16: coefficients in rising powers.
-_CENTRE_NUMERATOR = (
-    3.3871328727963666080e0,
-    1.3314166789178437745e2,
-    1.9715909503065514427e3,
-    1.3731693765509461125e4,
-    4.5921953931549871457e4,
-    6.7265770927008700853e4,
-    3.3430575583588128105e4,
-    2.5090809287301226727e3,
+# AS241 (Wichura 1988, Applied Statistics 37:477-484), routine PPND16: coefficients of numerator and
+# denominator, from the highest power to the lowest.
+_CENTRE = np.array(
+    [
+        [2.5090809287301226727e3, 5.2264952788528545610e3],
+        [3.3430575583588128105e4, 2.8729085735721942674e4],
+        [6.7265770927008700853e4, 3.9307895800092710610e4],
+        [4.5921953931549871457e4, 2.1213794301586595867e4],
+        [1.3731693765509461125e4, 5.3941960214247511077e3],
+        [1.9715909503065514427e3, 6.8718700749205790830e2],
+        [1.3314166789178437745e2, 4.2313330701600911252e1],
+        [3.3871328727963666080e0, 1.0],
+    ]
 )
-_CENTRE_DENOMINATOR = (
-    1.0,
-    4.2313330701600911252e1,
-    6.8718700749205790830e2,
-    5.3941960214247511077e3,
-    2.1213794301586595867e4,
-    3.9307895800092710610e4,
-    2.8729085735721942674e4,
-    5.2264952788528545610e3,
+_SHOULDER = np.array(
+    [
+        [7.74545014278341407640e-4, 1.05075007164441684324e-9],
+        [2.27238449892691845833e-2, 5.47593808499534494600e-4],
+        [2.41780725177450611770e-1, 1.51986665636164571966e-2],
+        [1.27045825245236838258e0, 1.48103976427480074590e-1],
+        [3.64784832476320460504e0, 6.89767334985100004550e-1],
+        [5.76949722146069140550e0, 1.67638483018380384940e0],
+        [4.63033784615654529590e0, 2.05319162663775882187e0],
+        [1.42343711074968357734e0, 1.0],
+    ]
 )
-_SHOULDER_NUMERATOR = (
-    1.42343711074968357734e0,
-    4.63033784615654529590e0,
-    5.76949722146069140550e0,
-    3.64784832476320460504e0,
-    1.27045825245236838258e0,
-    2.41780725177450611770e-1,
-    2.27238449892691845833e-2,
-    7.74545014278341407640e-4,
-)
-_SHOULDER_DENOMINATOR = (
-    1.0,
-    2.05319162663775882187e0,
-    1.67638483018380384940e0,
-    6.89767334985100004550e-1,
-    1.48103976427480074590e-1,
-    1.51986665636164571966e-2,
-    5.47593808499534494600e-4,
-    1.05075007164441684324e-9,
-)
-_TAIL_NUMERATOR = (
-    6.65790464350110377720e0,
-    5.46378491116411436990e0,
-    1.78482653991729133580e0,
-    2.96560571828504891230e-1,
-    2.65321895265761230930e-2,
-    1.24266094738807843860e-3,
-    2.71155556874348757815e-5,
-    2.01033439929228813265e-7,
-)
-_TAIL_DENOMINATOR = (
-    1.0,
-    5.99832206555887937690e-1,
-    1.36929880922735805310e-1,
-    1.48753612908506148525e-2,
-    7.86869131145613259100e-4,
-    1.84631831751005468180e-5,
-    1.42151175831644588870e-7,
-    2.04426310338993978564e-15,
+_TAIL = np.array(
+    [
+        [2.01033439929228813265e-7, 2.04426310338993978564e-15],
+        [2.71155556874348757815e-5, 1.42151175831644588870e-7],
+        [1.24266094738807843860e-3, 1.84631831751005468180e-5],
+        [2.65321895265761230930e-2, 7.86869131145613259100e-4],
+        [2.96560571828504891230e-1, 1.48753612908506148525e-2],
+        [1.78482653991729133580e0, 1.36929880922735805310e-1],
+        [5.46378491116411436990e0, 5.99832206555887937690e-1],
+        [6.65790464350110377720e0, 1.0],
+    ]
 )
 
 
-def _polynomial(coefficients: tuple[float, ...], x: Float64) -> Float64:
-    total = np.full_like(x, coefficients[-1])
-    for coefficient in reversed(coefficients[:-1]):
-        total = total * x + coefficient
-    return total
-
-
-def _ratio(numerator: tuple[float, ...], denominator: tuple[float, ...], x: Float64) -> Float64:
-    return _polynomial(numerator, x) / _polynomial(denominator, x)
+def _ratio(coefficients_82: Float64, x: Float64) -> Float64:
+    """Return the ratio of two polynomials of x ``[M]``, whose coefficients fall in power: ``[8, 2]``."""
+    both = np.empty((2, len(x)))
+    both[:] = coefficients_82[0, :, np.newaxis]
+    for coefficient_2 in coefficients_82[1:]:
+        both *= x
+        both += coefficient_2[:, np.newaxis]
+    return np.asarray(both[0] / both[1])
 
 
 def normal_quantile(probability: Float64) -> Float64:
@@ -95,16 +71,18 @@ def normal_quantile(probability: Float64) -> Float64:
 
     centre = np.abs(q) <= 0.425
     q_centre = q[centre]
-    result[centre] = q_centre * _ratio(_CENTRE_NUMERATOR, _CENTRE_DENOMINATOR, 0.180625 - q_centre * q_centre)
+    result[centre] = q_centre * _ratio(_CENTRE, 0.180625 - q_centre * q_centre)
 
     outside = ~centre
     if outside.any():
         q_outside = q[outside]
         p_outside = p[outside]
         r = np.sqrt(-np.log(np.where(q_outside < 0, p_outside, 1.0 - p_outside)))
-        shoulder = _ratio(_SHOULDER_NUMERATOR, _SHOULDER_DENOMINATOR, r - 1.6)
-        tail = _ratio(_TAIL_NUMERATOR, _TAIL_DENOMINATOR, r - 5.0)
-        result[outside] = np.copysign(np.where(r <= 5.0, shoulder, tail), q_outside)
+        size = _ratio(_SHOULDER, r - 1.6)
+        far = r > 5.0
+        if far.any():
+            size[far] = _ratio(_TAIL, r[far] - 5.0)
+        result[outside] = np.copysign(size, q_outside)
     return result
 
 

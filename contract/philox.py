@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 UInt32 = NDArray[np.uint32]
 
 _ROUNDS = 10
-_MULTIPLIER_0 = np.uint64(0xD2511F53)
-_MULTIPLIER_1 = np.uint64(0xCD9E8D57)
-_WEYL_0 = np.uint64(0x9E3779B9)
-_WEYL_1 = np.uint64(0xBB67AE85)
 _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
+_MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
+_WEYL = (0x9E3779B9, 0xBB67AE85)
+_WEYL_BY_ROUND = np.array([[turn * step for step in _WEYL] for turn in range(_ROUNDS)], np.uint64)
+"""What is added to the two words of a key in each round: uint64 ``[10, 2]``, modulo 2^32 once added."""
 
 
 class Stream(IntEnum):
@@ -37,20 +37,26 @@ def philox4x32(counter: UInt32, key: UInt32) -> UInt32:
     ``counter`` is uint32 ``[..., 4]`` and ``key`` uint32 ``[..., 2]``, broadcast over the leading
     axes; the result is uint32 ``[..., 4]``.
     """
-    c0, c1, c2, c3 = (counter[..., i].astype(np.uint64) for i in range(4))
-    k0, k1 = (key[..., i].astype(np.uint64) for i in range(2))
-    for _ in range(_ROUNDS):
-        product_0 = _MULTIPLIER_0 * c0
-        product_1 = _MULTIPLIER_1 * c2
-        c0, c1, c2, c3 = (
-            (product_1 >> _HALF) ^ c1 ^ k0,
-            product_1 & _LOW,
-            (product_0 >> _HALF) ^ c3 ^ k1,
-            product_0 & _LOW,
-        )
-        k0 = (k0 + _WEYL_0) & _LOW
-        k1 = (k1 + _WEYL_1) & _LOW
-    return np.stack(np.broadcast_arrays(c0, c1, c2, c3), axis=-1).astype(np.uint32)
+    shape = np.broadcast_shapes(counter.shape[:-1], key.shape[:-1])
+    by_word = (2, *(1 for _ in shape))
+    multipliers = np.array(_MULTIPLIERS, np.uint64).reshape(by_word)
+    key_by_round = (_words_first(key) + _WEYL_BY_ROUND.reshape(_ROUNDS, *by_word)) & _LOW
+    words = _words_first(counter)
+    even, odd = words[0::2], words[1::2]
+    for round_key in key_by_round:
+        product = multipliers * even
+        even = (product >> _HALF)[::-1] ^ odd
+        even ^= round_key
+        odd = (product & _LOW)[::-1]
+    result = np.empty((*shape, 4), np.uint32)
+    result[..., 0::2] = np.moveaxis(even, 0, -1)
+    result[..., 1::2] = np.moveaxis(odd, 0, -1)
+    return result
+
+
+def _words_first(words: UInt32) -> NDArray[np.uint64]:
+    """Return uint32 ``[..., W]`` as uint64 ``[W, ...]``."""
+    return np.moveaxis(words, -1, 0).astype(np.uint64, order="C")
 
 
 def first_word(seed: int, index: int, stream: Stream) -> int:
@@ -61,14 +67,14 @@ def first_word(seed: int, index: int, stream: Stream) -> int:
     c0, c1, c2, c3 = 0, index & 0xFFFFFFFF, index >> 32, int(stream)
     k0, k1 = seed & 0xFFFFFFFF, seed >> 32
     for _ in range(_ROUNDS):
-        product_0, product_1 = 0xD2511F53 * c0, 0xCD9E8D57 * c2
+        product_0, product_1 = _MULTIPLIERS[0] * c0, _MULTIPLIERS[1] * c2
         c0, c1, c2, c3 = (
             (product_1 >> 32) ^ c1 ^ k0,
             product_1 & 0xFFFFFFFF,
             (product_0 >> 32) ^ c3 ^ k1,
             product_0 & 0xFFFFFFFF,
         )
-        k0, k1 = (k0 + 0x9E3779B9) & 0xFFFFFFFF, (k1 + 0xBB67AE85) & 0xFFFFFFFF
+        k0, k1 = (k0 + _WEYL[0]) & 0xFFFFFFFF, (k1 + _WEYL[1]) & 0xFFFFFFFF
     return c0
 
 
