@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 GENERATOR_FILE = "generator.onnx"
+FLOAT16_FILE = "generator.fp16.onnx"
+"""The same generator, computed in float16; not every model has it."""
 MANIFEST_FILE = "manifest.json"
 PREVIEW_FILE = "preview.png"
 

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from contract.digests import canonical_json, sha256_digest
 from contract.latents import RNG, Prior
-from contract.layout import GENERATOR_FILE, NAME_PATTERN
+from contract.layout import FLOAT16_FILE, GENERATOR_FILE, NAME_PATTERN
 from contract.pixels import PIXEL_RULE
 
 SCHEMA_VERSION: Literal[1] = 1
@@ -211,6 +211,8 @@ class Manifest(_Frozen):
     training: TrainingFacts
     evaluation: EvaluationFacts | None
     parity: Parity
+    float16_parity: Parity | None = None
+    """Of the file that computes in float16, if there is one."""
     batch_invariance: tuple[BatchInvariance, ...]
     canaries: tuple[Canary, ...] = Field(min_length=1)
 
@@ -218,6 +220,8 @@ class Manifest(_Frozen):
     def _consistent(self) -> Manifest:
         if GENERATOR_FILE not in self.files:
             raise ValueError(f"files must list {GENERATOR_FILE}")
+        if (FLOAT16_FILE in self.files) != (self.float16_parity is not None):
+            raise ValueError(f"{FLOAT16_FILE} and float16_parity must both be given or both be left out")
         if any("/" in name or "\\" in name or name.startswith(".") for name in self.files):
             raise ValueError("files must be plain names inside the model directory")
         if self.classes is not None and not 1 <= len(set(self.classes)) == len(self.classes):

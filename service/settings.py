@@ -54,6 +54,9 @@ class Settings(BaseModel):
         None, pattern=NAME_PATTERN, description="the name of a model in FORGER_MODELS_DIR"
     )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto, cpu or cuda")
+    precision: Literal["float32", "float16"] = Field(
+        "float32", description="float32, or float16 where models run on CUDA and have that variant"
+    )
     threads: int = Field(
         default_factory=_available_cpus, ge=1, le=64, description="1 to 64 threads that run models"
     )

@@ -157,6 +157,7 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--models", type=Path, default=Path("models"), metavar="DIR", help="(%(default)s)")
     group.add_argument("--description", default="", help="a sentence for those who will use the model")
     group.add_argument("--licence", default="unspecified", help="an SPDX expression")
+    group.add_argument("--float16", action="store_true", help="with a variant in float16, for GPUs")
 
 
 class _Parser(argparse.ArgumentParser):

@@ -76,7 +76,13 @@ def _wish_to_export(options: argparse.Namespace) -> ExportRequest | None:
         return None
     data = options.data if options.resume is None else RunDirectory(options.resume).read_config().data
     name = options.export or model_name_of(data or "")
-    return ExportRequest(name, options.models, options.description, options.licence, option="--export")
+    return _export_request(options, name, "--export")
+
+
+def _export_request(options: argparse.Namespace, name: str, option: str) -> ExportRequest:
+    return ExportRequest(
+        name, options.models, options.description, options.licence, float16=options.float16, option=option
+    )
 
 
 def model_name_of(data: str) -> str:
@@ -151,7 +157,7 @@ def doctor(options: argparse.Namespace) -> None:
 def export(options: argparse.Namespace) -> None:
     """Write a run's generator as the next version of a model, with its evaluation."""
     require_one_process("export")
-    request = ExportRequest(options.name, options.models, options.description, options.licence)
+    request = _export_request(options, options.name, "--name")
     trainer, dataset = known_trainer(options.run, options)
     trainer.saves.recall()
     _publish(trainer, dataset, request, options, judge=not options.no_evaluation)

@@ -80,7 +80,7 @@ GENERATORS = {
 
 
 @torch.no_grad()
-def _with_random_weights(generator: _Stack, dim: int) -> _Stack:
+def with_random_weights(generator: _Stack, dim: int) -> _Stack:
     """Draw DCGAN's first weights, take the batch norms' statistics, and spread the pixels."""
     for layer in generator.layers:
         if isinstance(layer, nn.ConvTranspose2d | nn.Conv2d | nn.Linear):
@@ -114,7 +114,7 @@ def make_model(folder: Path, kind: str, name: str | None = None, dim: int = LATE
     torch.manual_seed(0)
     build, output = GENERATORS[kind]
     spec = GeneratorSpec(dim, None, output)
-    finished = Finished(_with_random_weights(build(dim), dim), spec, None, _facts(), evaluation=None)
+    finished = Finished(with_random_weights(build(dim), dim), spec, None, _facts(), evaluation=None)
     request = ExportRequest(name or kind, folder, "Random weights, for benchmarks.", "Apache-2.0")
     return publish(finished, request).generator
 

@@ -24,7 +24,8 @@ from service.generation.latent_refs import (
 )
 from service.generation.order import Order, check_count, chosen_format
 from service.latent_ops import CancelledOut, Normalization, WeightedMean, combine, neighbours
-from service.models.repository import Repository, ServedModel
+from service.models.repository import Repository
+from service.models.served import ServedModel
 from service.requests.bodies import ArithmeticRequest, Jitter
 from service.requests.reading import read_body_as
 from service.requests.wording import Location, fault_at

@@ -19,7 +19,8 @@ from service.generation.latent_refs import (
 )
 from service.generation.order import Order, chosen_format
 from service.latent_ops import Point, UndefinedSegment, interpolate, path_points
-from service.models.repository import Repository, ServedModel
+from service.models.repository import Repository
+from service.models.served import ServedModel
 from service.requests.bodies import InterpolateRequest, Keyframe
 from service.requests.reading import read_body_as
 from service.requests.wording import Location, describe, fault_at

@@ -13,7 +13,7 @@ from contract.latents import Truncation
 from service.backend import Drawn, Seeded
 from service.generation.labels import Label
 from service.generation.latent_refs import Latents, Origin
-from service.models.repository import ServedModel
+from service.models.served import ServedModel
 from service.requests.bodies import Body
 from service.requests.wording import Location, describe, fault_at
 

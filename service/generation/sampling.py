@@ -22,7 +22,8 @@ from service.generation.latent_refs import (
     seeded_origins,
 )
 from service.generation.order import Order, check_count, chosen_format
-from service.models.repository import Repository, ServedModel
+from service.models.repository import Repository
+from service.models.served import ServedModel
 from service.requests.bodies import GenerateRequest
 from service.requests.reading import read_body_as
 from service.requests.wording import Location, describe, fault_at

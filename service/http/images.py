@@ -21,7 +21,7 @@ from service.http.conditional import is_known
 from service.http.departure import unless_client_leaves
 from service.http.drawing import draw, stages, within_deadline
 from service.http.query import named_model, parameters, wrong_parameter
-from service.models.repository import ServedModel
+from service.models.served import ServedModel
 from service.packaging.facts import Facts
 from service.requests.bodies import GenerateRequest
 from service.requests.reading import read_body_as
@@ -144,7 +144,8 @@ def _etag(order: Order) -> str:
     """Return a strong validator: it changes with whatever could change a byte of the file."""
     facts = Facts(order, None)
     recipe = facts.recipe_of_all(order.body.layout) if order.count > 1 else facts.recipe(0)
-    source = {"recipe": recipe, "rng": RNG, "encoder": png_encoder(), "provider": order.model.provider}
+    made_by = {"encoder": png_encoder(), "provider": order.model.provider, "precision": order.model.precision}
+    source = {"recipe": recipe, "rng": RNG, **made_by}
     return f'"{sha256_digest(canonical_json(source))}"'
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from contract.latents import TRUNCATION_MODES
-from service.models.repository import Repository, ServedModel
+from service.models.repository import Repository
+from service.models.served import ServedModel
 
 
 def describe_model(model: ServedModel, repository: Repository) -> dict[str, Any]:
@@ -29,6 +30,7 @@ def describe_model(model: ServedModel, repository: Repository) -> dict[str, Any]
         "truncation_modes": modes,
         "capabilities": _capabilities(model),
         "provider": model.provider,
+        "precision": model.precision,
         "reproducible": {"bit_identical": model.bit_identical, "padding": model.padding},
         "limits": {
             "rows_per_request": model.max_rows,

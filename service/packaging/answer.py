@@ -13,7 +13,7 @@ import orjson
 from contract.latents import RNG
 from service.encoding import CONTENT_TYPES, encode_zip
 from service.generation.order import Drawing
-from service.models.repository import ServedModel
+from service.models.served import ServedModel
 from service.packaging.sheet import Item, Sheet
 
 JSON = CONTENT_TYPES["json"]

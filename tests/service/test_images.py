@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.models.repository import ServedModel
+from service.models.served import ServedModel
 from tests.fakes.models import CONDITIONAL, VECTOR, FakeModel, write_models
 from tests.fakes.site import LocalService, local_service
 

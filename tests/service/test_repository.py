@@ -5,19 +5,25 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.transformers.float16 import convert_float_to_float16
 
 from contract.digests import sha256_digest
 from contract.layout import ModelDirectory
 from contract.manifest import METADATA_KEY
 from service.engine import Engine
 from service.errors import InvalidSettings, UnknownModel, UnusableModel
-from service.models.repository import Repository, load_model, load_models
+from service.models import loading
+from service.models.loading import load_model
+from service.models.repository import Repository, load_models
+from service.models.variant import FLOAT16, chosen_variant
+from service.models.verification import verified_manifest
 from service.settings import Settings, load_settings
 from tests.fakes.models import COLOUR, CONDITIONAL, VECTOR, FakeModel, write_model, write_models
 
@@ -301,3 +307,58 @@ def test_a_graph_that_could_do_harm_or_is_another_is_refused(
     directory = write_model(tmp_path, CONDITIONAL)
     rewrite_graph(directory, change)
     assert sentence in refusal(directory, engine)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "device", "has_one", "precision"),
+    [
+        ("float32", "cuda", True, "float32"),
+        ("float16", "cuda", True, "float16"),
+        ("float16", "cuda", False, "float32"),
+        ("float16", "cpu", True, "float32"),
+    ],
+)
+def test_float16_is_run_where_it_is_asked_for_on_a_gpu_and_there(
+    tmp_path: Path,
+    wanted: str,
+    device: str,
+    has_one: bool,  # noqa: FBT001 - a column of the table above
+    precision: str,
+) -> None:
+    directory = write_model(tmp_path, CONDITIONAL)
+    manifest, _ = verified_manifest(directory)
+    if has_one:
+        manifest = manifest.model_copy(update={"float16_parity": manifest.parity})
+    variant = chosen_variant(manifest, wanted, device)
+    assert variant.precision == precision
+    assert variant.file == {"float32": "generator.onnx", "float16": "generator.fp16.onnx"}[precision]
+
+
+def test_a_float16_variant_is_audited_and_proved_as_the_model_is(
+    tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a GPU: the variant's bytes are what is loaded, and its canaries are looked at."""
+    directory = write_model(tmp_path, CONDITIONAL)
+    half = convert_float_to_float16(
+        onnx.load_model_from_string(directory.generator.read_bytes()), keep_io_types=True
+    )
+    data = half.SerializeToString()
+    (directory.path / "generator.fp16.onnx").write_bytes(data)
+
+    def state(document: dict) -> None:
+        document["files"]["generator.fp16.onnx"] = {"sha256": sha256_digest(data), "bytes": len(data)}
+        document["float16_parity"] = document["parity"]
+
+    rewrite_manifest(directory, state)
+    monkeypatch.setattr(loading, "chosen_variant", lambda *_: FLOAT16)
+    loaded = load_model(directory, settings_for(tmp_path), engine, lambda *_: None)
+    assert loaded.precision == "float16"
+    monkeypatch.undo()
+    monkeypatch.setattr(loading, "chosen_variant", lambda *_: replace(FLOAT16, levels=-1))
+    assert "canary" in refusal(directory, engine)
+
+
+def test_a_manifest_that_knows_of_half_a_variant_is_unsound(tmp_path: Path, engine: Engine) -> None:
+    directory = write_model(tmp_path, CONDITIONAL)
+    rewrite_manifest(directory, lambda document: document.update(float16_parity=document["parity"]))
+    assert "float16_parity" in refusal(directory, engine)

@@ -20,7 +20,13 @@ from training.data import Dataset, load_dataset
 from training.errors import ExportError
 from training.export import ExportRequest, export
 from training.export.graph import onnx_runner, read_metadata
-from training.export.parity import TOLERANCE, check_classes_matter, check_parity, measure_batch_invariance
+from training.export.parity import (
+    FLOAT16_TOLERANCE,
+    TOLERANCE,
+    check_classes_matter,
+    check_parity,
+    measure_batch_invariance,
+)
 from training.networks import GeneratorSpec
 from training.recipe_config import override
 from training.recipes import recipe_named
@@ -97,6 +103,24 @@ def test_canaries_are_what_the_file_draws(exported: ModelDirectory, trainer: Tra
         label = np.array([np.argmax(canary.class_weights)])
         drawn = sampler.draw(canary.seed, np.array([canary.index]), label)[0]
         assert np.array_equal(drawn, canary.array(manifest.output))
+
+
+def test_a_float16_variant_has_its_own_parity_and_draws_nearly_the_same(
+    trainer: Trainer, digits: Dataset, tmp_path: Path
+) -> None:
+    request = ExportRequest("halved", tmp_path, "", "Apache-2.0", float16=True)
+    directory = export(trainer, digits, None, request)
+    manifest, _ = read_manifest(directory.manifest.read_bytes())
+    assert set(manifest.files) == {"generator.onnx", "generator.fp16.onnx", "preview.png"}
+    assert manifest.float16_parity is not None
+    assert TOLERANCE < manifest.float16_parity.tolerance == FLOAT16_TOLERANCE
+    assert 0 < manifest.float16_parity.max_abs_difference < FLOAT16_TOLERANCE
+    half = (directory.path / "generator.fp16.onnx").read_bytes()
+    assert len(half) < 0.7 * directory.generator.stat().st_size
+    assert read_metadata(half) == manifest.essentials()
+    weights = {tensor.data_type for tensor in onnx.load_model_from_string(half).graph.initializer}
+    assert onnx.TensorProto.FLOAT16 in weights
+    assert onnx.TensorProto.FLOAT not in weights
 
 
 def test_exports_count_up_and_never_overwrite(

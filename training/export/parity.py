@@ -17,6 +17,8 @@ from training.networks import GeneratorSpec
 from training.sampling import Float32, Runner, one_hot
 
 TOLERANCE = 1e-4
+FLOAT16_TOLERANCE = 0.03
+"""Four levels of 255: float16 has ten bits, and the errors of some layers add up."""
 PARITY_BATCHES = (1, 2, 3, 17)
 INVARIANCE_BATCHES = (1, 2, 3, 4, 8, 17, 32, 64)
 _SEED = 20_240_229
@@ -46,11 +48,13 @@ def _cases(rows: int, classes: int | None) -> Iterator[_Case]:
     yield _Case("a mixture of classes", _mixture(rows, classes))
 
 
-def check_parity(trained: Runner, exported: Runner, spec: GeneratorSpec, prior: Prior) -> Parity:
+def check_parity(
+    trained: Runner, exported: Runner, spec: GeneratorSpec, prior: Prior, tolerance: float = TOLERANCE
+) -> Parity:
     """Compare both graphs for batches 1, 2, 3 and 17, every class and a mixture.
 
     Returns the largest absolute difference seen. Raises ``ExportError`` saying where it is, if it is
-    above 1e-4, or not a number, or if the shapes differ.
+    above the tolerance, or not a number, or if the shapes differ.
     """
     worst, cases, index = 0.0, 0, 0
     for rows in PARITY_BATCHES:
@@ -61,19 +65,19 @@ def check_parity(trained: Runner, exported: Runner, spec: GeneratorSpec, prior: 
             expected = trained(latent_ND, case.weights)
             got = exported(latent_ND, case.weights)
             where = f"batch of {rows}, {case.name}, seed {_SEED}, index {index}"
-            worst = max(worst, _difference(expected, got, where))
+            worst = max(worst, _difference(expected, got, where, tolerance))
             cases += 1
             index += rows
-    return Parity(max_abs_difference=worst, tolerance=TOLERANCE, batches=PARITY_BATCHES, cases=cases)
+    return Parity(max_abs_difference=worst, tolerance=tolerance, batches=PARITY_BATCHES, cases=cases)
 
 
-def _difference(expected: Float32, got: Float32, where: str) -> float:
+def _difference(expected: Float32, got: Float32, where: str, tolerance: float) -> float:
     if expected.shape != got.shape:
         raise ExportError(f"parity: the graph put out {got.shape}, not {expected.shape} ({where})")
     difference = float(np.max(np.abs(expected - got)))
-    if not difference <= TOLERANCE:  # also true of NaN
+    if not difference <= tolerance:  # also true of NaN
         raise ExportError(
-            f"parity: the graph differs from the network by {difference:.3g}, above {TOLERANCE:g} ({where})"
+            f"parity: the graph differs from the network by {difference:.3g}, above {tolerance:g} ({where})"
         )
     return difference
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from contract.digests import sha256_digest
 from contract.layout import (
+    FLOAT16_FILE,
     GENERATOR_FILE,
     MANIFEST_FILE,
     PREVIEW_FILE,
@@ -38,8 +39,13 @@ from contract.manifest import (
 )
 from training.data import Dataset
 from training.errors import ExportError
-from training.export.graph import graph_spec, onnx_runner, to_onnx
-from training.export.parity import check_classes_matter, check_parity, measure_batch_invariance
+from training.export.graph import graph_spec, in_float16, onnx_runner, to_onnx
+from training.export.parity import (
+    FLOAT16_TOLERANCE,
+    check_classes_matter,
+    check_parity,
+    measure_batch_invariance,
+)
 from training.grids import draw_overview
 from training.networks import Generator, GeneratorSpec
 from training.provenance import begun_with
@@ -58,6 +64,8 @@ class ExportRequest:
     models: Path
     description: str
     licence: str
+    float16: bool = False
+    """Whether a variant that computes in float16 is written too."""
     option: str = "--name"
     """What the user gave the name by, for the message that refuses it."""
 
@@ -117,6 +125,13 @@ def publish(finished: Finished, request: ExportRequest) -> ModelDirectory:
     parity = check_parity(torch_runner(finished.generator), runner, spec, spec.prior)
     check_classes_matter(runner, spec, spec.prior)
     files = {GENERATOR_FILE: generator, PREVIEW_FILE: _preview(sampler)}
+    float16_parity = None
+    if request.float16:
+        files[FLOAT16_FILE] = in_float16(generator)
+        half = onnx_runner(files[FLOAT16_FILE], spec)
+        float16_parity = check_parity(
+            torch_runner(finished.generator), half, spec, spec.prior, FLOAT16_TOLERANCE
+        )
     directory = ModelDirectory(request.models, request.name, next_version(request.models, request.name))
     manifest = Manifest(
         name=request.name,
@@ -132,6 +147,7 @@ def publish(finished: Finished, request: ExportRequest) -> ModelDirectory:
         training=facts,
         evaluation=finished.evaluation,
         parity=parity,
+        float16_parity=float16_parity,
         batch_invariance=(measure_batch_invariance(runner, spec, spec.prior),),
         canaries=_canaries(sampler),
     )

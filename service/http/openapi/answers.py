@@ -230,6 +230,7 @@ class ModelDescription(_Said):
         ]
     ]  # fmt: skip
     provider: str = Field(description="What runs the model, as ONNX Runtime calls it.")
+    precision: Literal["float32", "float16"] = Field(description="The numbers it is computed with.")
     reproducible: Reproducibility
     limits: ModelLimits
     licence: str

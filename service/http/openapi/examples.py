@@ -14,7 +14,8 @@ from service.generation.interpolation import place_interpolate, read_interpolate
 from service.generation.latent_refs import Latents
 from service.generation.order import Order
 from service.generation.sampling import place_generate, read_generate
-from service.models.repository import Repository, ServedModel
+from service.models.repository import Repository
+from service.models.served import ServedModel
 
 _LONGEST_SPELLED = 256
 """Latents of more dimensions than this are not spelled out in an example."""

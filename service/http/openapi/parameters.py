@@ -5,7 +5,8 @@ from __future__ import annotations
 from contract.latents import MAX_SEED, TRUNCATION_MODES
 from service.http.openapi.schemas import DIGEST_PATTERN, Json, ref
 from service.http.problems import BY_SLUG
-from service.models.repository import Repository, ServedModel
+from service.models.repository import Repository
+from service.models.served import ServedModel
 from service.settings import Settings
 
 _ONCE = "Each parameter may be given once, and unknown ones are refused."

@@ -1,0 +1,123 @@
+"""From a model directory to a model that is served: verified, audited, loaded and proved."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import onnx
+
+from contract.digests import canonical_json
+from contract.latents import graph_input, standard_normal
+from contract.layout import PREVIEW_FILE, ModelDirectory
+from contract.manifest import METADATA_KEY, Canary, ImageOutput, Manifest
+from service.backend import ModelBackend, rows_per_request, rows_per_run
+from service.engine import Engine, Graph, Session
+from service.errors import UnusableModel
+from service.models.graph_audit import audit
+from service.models.pixel_graph import PIXELS, SUMS, with_pixels
+from service.models.served import ServedModel
+from service.models.variant import Variant, chosen_variant
+from service.models.verification import verified_files, verified_manifest
+from service.settings import Settings
+
+logger = logging.getLogger("forger.repository")
+
+
+def load_model(
+    directory: ModelDirectory,
+    settings: Settings,
+    engine: Engine,
+    observe_inference: Callable[[str, int, float], None],
+) -> ServedModel:
+    """Verify, load and prove one model directory; raises ``UnusableModel`` saying what is wrong."""
+    manifest, digest = verified_manifest(directory)
+    files = verified_files(directory, manifest)
+    variant = chosen_variant(manifest, settings.precision, engine.device)
+    model = _audited(files[variant.file], manifest)
+    is_image = isinstance(manifest.output, ImageOutput)
+    max_batch = rows_per_run(manifest.output, settings.max_batch)
+    session = _session(model, manifest, engine, max_batch)
+    for canary in manifest.canaries:
+        _prove(canary, session, manifest, variant)
+    backend = ModelBackend(
+        session,
+        manifest.latent,
+        max_batch=max_batch,
+        queue_limit=settings.queue_rows if is_image else settings.queue_vectors,
+        pool=engine.pool,
+        observe_inference=lambda seconds: observe_inference(manifest.name, manifest.version, seconds),
+    )
+    max_drawn = rows_per_request(
+        manifest.output, manifest.latent.dim, len(manifest.classes or ()), backend.queue_limit
+    )
+    logger.info("model %s:%d on %s (%s)", manifest.name, manifest.version, session.provider, digest)
+    return ServedModel(
+        manifest=manifest,
+        digest=digest,
+        backend=backend,
+        provider=session.provider,
+        precision=variant.precision,
+        bit_identical=session.bit_identical,
+        padding=session.padding.name,
+        max_rows=min(settings.max_images if is_image else settings.max_vectors, max_drawn),
+        max_frames=min(settings.max_frames, max_drawn),
+        max_drawn=max_drawn,
+        preview=files.get(PREVIEW_FILE),
+    )
+
+
+def _session(model: onnx.ModelProto, manifest: Manifest, engine: Engine, max_batch: int) -> Session:
+    """Load a graph, with the pixel rule in it if it draws images."""
+    is_image = isinstance(manifest.output, ImageOutput)
+    graph = Graph(
+        latent=manifest.graph.latent,
+        class_weights=manifest.graph.class_weights,
+        output=manifest.graph.output,
+        dim=manifest.latent.dim,
+        classes=None if manifest.classes is None else len(manifest.classes),
+        is_image=is_image,
+    )
+    in_pixels = with_pixels(model, graph.output) if is_image else None
+    if in_pixels is not None:
+        model, graph = in_pixels, replace(graph, pixels=PIXELS, sums=SUMS)
+    return engine.load(model.SerializeToString(), graph, max_batch=max_batch)
+
+
+def _audited(graph_bytes: bytes, manifest: Manifest) -> onnx.ModelProto:
+    """Return the graph in the file; raises ``UnusableModel`` unless it is what the manifest describes."""
+    try:
+        model = onnx.load_model_from_string(graph_bytes)
+    except Exception as error:
+        raise UnusableModel("the generator is no ONNX file") from error
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    try:
+        stated = canonical_json(json.loads(metadata.get(METADATA_KEY, "null")))
+    except ValueError:
+        stated = b""
+    if stated != canonical_json(manifest.essentials()):
+        raise UnusableModel("the generator's own metadata differ from the manifest")
+    audit(model, manifest)
+    return model
+
+
+def _prove(canary: Canary, session: Session, manifest: Manifest, variant: Variant) -> None:
+    """Draw one of the manifest's known images, and refuse the model if it looks different."""
+    latent = standard_normal([canary.seed], [canary.index], manifest.latent.dim)
+    z = graph_input(latent, manifest.latent.prior)
+    weights = None if canary.class_weights is None else np.array([canary.class_weights], np.float32)
+    expected = canary.array(manifest.output)
+    output = session.draw(z, weights)
+    drawn, sound = output.values[0], bool(output.finite_N.all())
+    if isinstance(manifest.output, ImageOutput):
+        difference = int(np.abs(drawn.astype(np.int16) - expected.astype(np.int16)).max())
+        sound = sound and difference <= variant.levels
+    else:
+        sound = sound and np.allclose(drawn, expected, rtol=variant.tolerance, atol=variant.tolerance)
+    if not sound:
+        raise UnusableModel(
+            f"the canary image of seed {canary.seed}, index {canary.index} comes out different"
+        )
