@@ -87,6 +87,10 @@ class Draws(Protocol):
     def quantum(self) -> int:
         """The most rows of a run that keeps nobody waiting for long."""
 
+    @property
+    def is_quick(self) -> bool:
+        """Whether a single row keeps nobody waiting for long."""
+
     def draw(self, z_ND: Float32, weights_NK: Float32 | None) -> Output:
         """Return the values of each row."""
 
@@ -128,8 +132,14 @@ class ModelBackend:
         self._pool = pool
         self._observe_inference = observe_inference
 
-    async def run(self, parts: Sequence[Part[Rows]]) -> Sequence[Drawn | Exception]:
-        """Draw the rows of all parts in one run; a part whose output is not finite gets its own fault."""
+    async def run(self, parts: Sequence[Part[Rows]], *, alone: bool = False) -> Sequence[Drawn | Exception]:
+        """Draw the rows of all parts in one run; a part whose output is not finite gets its own fault.
+
+        On the engine's threads; but a row that is ``alone`` is drawn at once, if that is quick: to wake a
+        thread on an idle processor, and to be woken by it, may take longer than the row.
+        """
+        if alone and self._session.is_quick:
+            return self._draw(parts)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._pool, self._draw, parts)
 

@@ -44,6 +44,8 @@ class Observer(Protocol):
         """A job's first rows begin, after having waited."""
 
 
+# After so long without company a job is reckoned to be alone.
+_LONELY_S = 0.1
 # For so long after a short job has come, another is reckoned with.
 _EXPECTED_S = 0.25
 
@@ -81,6 +83,8 @@ class Batcher:
         self._draining = False
         self._turn = 0
         self._short_until = 0.0
+        self._jobs = 0
+        self._crowded_at = 0.0
 
     async def submit(
         self,
@@ -121,11 +125,15 @@ class Batcher:
             self._short_until = loop.time() + _EXPECTED_S
         if watcher is not None:
             watcher.admitted()
+        self._jobs += 1
+        if self._jobs > 1:
+            self._crowded_at = loop.time()
         self._pump()
         expiry = loop.call_at(deadline, _expire, job)
         try:
             return await job.done
         finally:
+            self._jobs -= 1
             expiry.cancel()
             self._forget(queue, job)
 
@@ -152,6 +160,12 @@ class Batcher:
             queue.line_of(job).remove(job)
             self._count(queue, -job.waiting)
             job.next_row = job.rows
+
+    def _is_alone(self, job: Job[Any, Any]) -> bool:
+        """Tell whether the job, of a single row, is the only one, and there has been no other for a while."""
+        if job.rows > 1 or self._jobs > 1:
+            return False
+        return asyncio.get_running_loop().time() > self._crowded_at + _LONELY_S
 
     def _pump(self) -> None:
         """Start runs while lanes are idle and rows wait."""
@@ -197,7 +211,7 @@ class Batcher:
                 if job.started is None:
                     job.started = now
                     self._observer.job_started(backend, now - job.admitted)
-            outcomes = await _attempt(backend, batch)
+            outcomes = await _attempt(backend, batch, alone=self._is_alone(batch[0][0]))
             now = self._stopwatch()
             for (job, part), outcome in zip(batch, outcomes, strict=True):
                 job.settle(part, outcome, now)
@@ -228,10 +242,12 @@ def _expire(job: Job[Any, Any]) -> None:
         job.done.set_exception(DeadlineExceeded("The deadline passed before all rows were run."))
 
 
-async def _attempt(backend: Backend[Any, Any], batch: list[tuple[Job[Any, Any], Part[Any]]]) -> Sequence[Any]:
+async def _attempt(
+    backend: Backend[Any, Any], batch: list[tuple[Job[Any, Any], Part[Any]]], *, alone: bool = False
+) -> Sequence[Any]:
     """Run the batch; if the run fails, run each job's part alone, so that the fault stays with its owner."""
     try:
-        outcomes = list(await backend.run([part for _, part in batch]))
+        outcomes = list(await backend.run([part for _, part in batch], alone=alone))
         assert len(outcomes) == len(batch), "a backend answers every part"
     except Exception as error:  # noqa: BLE001 - whatever a backend raises belongs to the jobs, not to the batcher
         if len(batch) == 1:

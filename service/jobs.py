@@ -42,8 +42,12 @@ class Backend(Protocol[PayloadT, ResultT_co]):
     def queue_limit(self) -> int:
         """The most rows that may wait."""
 
-    async def run(self, parts: Sequence[Part[PayloadT]]) -> Sequence[ResultT_co | Exception]:
-        """Return each part's result, or the fault that is that part's own; raise if the run failed."""
+    async def run(self, parts: Sequence[Part[PayloadT]], *, alone: bool) -> Sequence[ResultT_co | Exception]:
+        """Return each part's result, or the fault that is that part's own; raise if the run failed.
+
+        A run that is ``alone`` may keep the event loop for some milliseconds: nobody else has been there for
+        a while.
+        """
 
 
 class Watcher(Protocol[ResultT_contra]):

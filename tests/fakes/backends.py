@@ -33,6 +33,7 @@ class Run:
 
     at: float
     parts: tuple[Part[Load], ...]
+    alone: bool
 
     @property
     def rows(self) -> int:
@@ -51,8 +52,8 @@ class RecordingBackend:
     running: int = 0
     most_running: int = 0
 
-    async def run(self, parts: Sequence[Part[Load]]) -> Sequence[list[object] | Exception]:
-        self.runs.append(Run(asyncio.get_running_loop().time(), tuple(parts)))
+    async def run(self, parts: Sequence[Part[Load]], *, alone: bool) -> Sequence[list[object] | Exception]:
+        self.runs.append(Run(asyncio.get_running_loop().time(), tuple(parts), alone))
         self.running += 1
         self.most_running = max(self.most_running, self.running)
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -23,7 +24,7 @@ MOST = 2**53 - 1
 class Echo:
     """Answers z itself, plus the number of the row's class; remembers how many rows each run had."""
 
-    quantum = 3
+    quantum, is_quick = 3, True
 
     def __init__(self) -> None:
         self.runs: list[int] = []
@@ -124,10 +125,37 @@ def test_very_large_outputs_run_in_smaller_batches_and_requests() -> None:
 def test_what_was_drawn_is_handed_on_without_a_copy() -> None:
     class Fixed:
         output = Output(np.ones((3, 2), np.float32), np.ones(3, np.bool_))
-        quantum = 1
+        quantum, is_quick = 1, False
 
         def draw(self, z_ND: np.ndarray, weights_NK: np.ndarray | None) -> Output:
             return self.output
 
     results = run(Part(rows(1, 2, 3), 0, 2), Part(rows(1, 2, 3), 2, 3), session=Fixed())
     assert all(np.shares_memory(result, Fixed.output.values) for result in results)
+
+
+@pytest.mark.parametrize("is_quick", [False, True])
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_quick_row_that_is_alone_is_drawn_where_it_is_asked_for(
+    is_quick: bool,  # noqa: FBT001 - a parameter of the test
+    alone: bool,  # noqa: FBT001 - the same
+) -> None:
+    class Noting(Echo):
+        def draw(self, z_ND: np.ndarray, weights_NK: np.ndarray | None) -> Output:
+            self.thread = threading.get_ident()
+            return super().draw(z_ND, weights_NK)
+
+    session = Noting()
+    session.is_quick = is_quick
+    with ThreadPoolExecutor(1) as pool:
+        backend = ModelBackend(
+            session,
+            LatentSpec(dim=2, prior=Prior.NORMAL),
+            max_batch=8,
+            queue_limit=8,
+            pool=pool,
+            observe_inference=lambda _: None,
+        )
+        [drawn] = asyncio.run(backend.run([Part(rows(1), 0, 1)], alone=alone))
+    assert drawn.tolist() == [[1.0, 0.5]]
+    assert (session.thread == threading.get_ident()) == (is_quick and alone)

@@ -220,9 +220,9 @@ def test_a_short_job_waits_for_a_short_run_of_a_long_one_at_most(lanes: int) -> 
     """Once short jobs come, long ones run two rows at a time; each second of a run is a row's."""
 
     class Slow(RecordingBackend):
-        async def run(self, parts: Sequence[Part[Load]]) -> Sequence[list[object] | Exception]:
+        async def run(self, parts: Sequence[Part[Load]], **how: bool) -> Sequence[list[object] | Exception]:
             self.seconds = float(sum(part.rows for part in parts)) * 0.01
-            return await super().run(parts)
+            return await super().run(parts, **how)
 
     backend = Slow(max_batch=32, quantum=2)
     waits: list[float] = []
@@ -262,6 +262,27 @@ def test_long_jobs_get_every_other_run_whatever_comes() -> None:
         return ended - begun
 
     assert run_virtually(play()) <= 2 * (20 / 2) + 2
+
+
+def test_a_run_is_alone_if_there_is_no_other_job_and_has_been_none_for_a_while() -> None:
+    backend = RecordingBackend(seconds=0.01)
+
+    async def play() -> None:
+        batcher = Batcher(2, RecordingObserver())
+
+        async def single(pause: float) -> None:
+            await asyncio.sleep(pause)
+            await batcher.submit(backend, load("single", 1), 1, FOREVER)
+
+        await single(1.0)
+        await single(0.0)
+        await asyncio.gather(single(0.0), single(0.0))
+        await single(0.05)
+        await single(0.2)
+        await batcher.submit(backend, load("two rows", 2), 2, FOREVER)
+
+    run_virtually(play())
+    assert [run.alone for run in backend.runs] == [True, True, False, False, False, True, False, False]
 
 
 def test_busy_models_take_turns() -> None:
@@ -335,8 +356,8 @@ def test_work_that_expired_while_the_loop_was_blocked_is_not_started_either() ->
     """The clock is past the deadline before the timer of it could fire."""
 
     class Blocking(RecordingBackend):
-        async def run(self, parts: Sequence[Part[Load]]) -> Sequence[list[object] | Exception]:
-            results = await super().run(parts)
+        async def run(self, parts: Sequence[Part[Load]], **how: bool) -> Sequence[list[object] | Exception]:
+            results = await super().run(parts, **how)
             asyncio.get_running_loop().block(10.0)
             return results
 
