@@ -16,6 +16,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
@@ -45,7 +46,7 @@ Pixels = NDArray[np.uint8]
 def encode_image(image_HWC: Pixels, file_format: str, quality: int, recipe: Mapping[str, Any]) -> bytes:
     """Return the image as a ``png`` (with its recipe, before the image data), ``jpeg`` or ``webp``."""
     if file_format == "png":
-        return encode_png(image_HWC, RECIPE_KEY, json.dumps(recipe, separators=(",", ":")))
+        return encode_png(image_HWC, RECIPE_KEY.encode("ascii"), _as_ascii(recipe))
     picture = _picture(image_HWC)
     buffer = io.BytesIO()
     if file_format == "jpeg":
@@ -55,6 +56,13 @@ def encode_image(image_HWC: Pixels, file_format: str, quality: int, recipe: Mapp
     else:
         picture.save(buffer, "WEBP", quality=quality)
     return buffer.getvalue()
+
+
+def _as_ascii(recipe: Mapping[str, Any]) -> bytes:
+    text = orjson.dumps(recipe)
+    if text.isascii():
+        return text
+    return json.dumps(orjson.loads(text), separators=(",", ":")).encode("ascii")
 
 
 @cache

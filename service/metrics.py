@@ -17,6 +17,7 @@ from prometheus_client import (
     Gauge,
     Histogram,
     generate_latest,
+    values,
 )
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
@@ -41,6 +42,14 @@ class Labelled(dict[tuple[str, ...], ChildT]):
         child: ChildT = self._metric.labels(*values)
         self[values] = child
         return child
+
+
+_process = [os.getpid()]
+os.register_at_fork(after_in_child=lambda: _process.__setitem__(0, os.getpid()))
+
+if _DIRECTORY_VARIABLE in os.environ:
+    # The library asks the system for the process's id at every count, for the sake of forks.
+    values.ValueClass = values.MultiProcessValue(lambda: _process[0])  # type: ignore[no-untyped-call]  # as it documents
 
 
 class Metrics:

@@ -22,7 +22,7 @@ _LEVEL = 1
 _END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
 
 
-def encode_png(image_HWC: NDArray[np.uint8], keyword: str, text: str) -> bytes:
+def encode_png(image_HWC: NDArray[np.uint8], keyword: bytes, text: bytes) -> bytes:
     """Return the image, uint8 ``[H, W, C]`` with 1, 3 or 4 channels, as a PNG with a ``tEXt`` chunk.
 
     The chunk stands before the image data; its keyword and its text are ASCII.
@@ -34,10 +34,15 @@ def encode_png(image_HWC: NDArray[np.uint8], keyword: str, text: str) -> bytes:
     filtered[:, 0] = _UP
     filtered[0, 1:] = flat[0]
     np.subtract(flat[1:], flat[:-1], out=filtered[1:, 1:])
-    note = f"{keyword}\0{text}".encode("ascii")
     data = isal_zlib.compress(filtered, _LEVEL)
     return b"".join(
-        (_SIGNATURE, *_chunk(b"IHDR", header), *_chunk(b"tEXt", note), *_chunk(b"IDAT", data), _END)
+        (
+            _SIGNATURE,
+            *_chunk(b"IHDR", header),
+            *_chunk(b"tEXt", keyword + b"\0" + text),
+            *_chunk(b"IDAT", data),
+            _END,
+        )
     )
 
 

@@ -25,6 +25,11 @@ class CrossOrigin:
     def __init__(self, origins: Sequence[str]) -> None:
         self._origins = frozenset(origins)
 
+    @property
+    def is_on(self) -> bool:
+        """Whether there is anything to do."""
+        return bool(self._origins)
+
     def preflight(self, method: str, headers: Headers) -> Response | None:
         """Return the answer to a browser's question beforehand, or None if it asks none or may not."""
         asks = method == "OPTIONS" and "access-control-request-method" in headers
@@ -39,8 +44,6 @@ class CrossOrigin:
 
     def mark(self, origin: str | None, headers: MutableHeaders) -> None:
         """Add to an answer's headers what lets the page of that origin read it."""
-        if not self._origins:
-            return
         if ANY_ORIGIN not in self._origins:
             headers.add_vary_header("Origin")
         allowed = self._allowed(origin)

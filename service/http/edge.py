@@ -38,6 +38,7 @@ class Edge:
         self._site = site
         self._is_direct = False
         self._routes = route_table(lambda: site().endpoints, app, lambda: self._is_direct)
+        self._by_path = {route.path: route for route in self._routes if "{" not in route.path}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request; everything that is none goes to ``app``."""
@@ -64,8 +65,9 @@ class Edge:
         if preflight is not None:
             await preflight(scope, receive, wire.send)
             return
+        fixed = self._by_path.get(scope["path"])
         allowed: set[str] = set()
-        for route in self._routes:
+        for route in self._routes if fixed is None else [fixed]:
             match, child_scope = route.matches(scope)
             if match is Match.NONE:
                 continue
@@ -135,7 +137,7 @@ class _Wire:
         if message["type"] == "http.response.start":
             self.started = True
             self._status = message["status"]
-            self._mark(MutableHeaders(scope=message))
+            self._mark(message)
         elif message["type"] == "http.response.body" and not message.get("more_body", False):
             self.finish()
         await self._send(message)
@@ -151,9 +153,16 @@ class _Wire:
         if exchange.problem_slug is not None:
             metrics.rejections[exchange.problem_slug,].inc()
 
-    def _mark(self, headers: MutableHeaders) -> None:
-        headers["X-Request-Id"] = self._exchange.request_id
-        total = f"total;dur={self._exchange.elapsed_s * 1000:.3f}"
-        stages = headers.get("Server-Timing")
-        headers["Server-Timing"] = f"{stages}, {total}" if stages else total
-        self.site.cross_origin.mark(self.request_headers.get("origin"), headers)
+    def _mark(self, start: Message) -> None:
+        headers: list[tuple[bytes, bytes]] = start["headers"]
+        timing = b"total;dur=%.3f" % (self._exchange.elapsed_s * 1000)
+        for place, (name, stages) in enumerate(headers):
+            if name == b"server-timing":
+                headers[place] = (name, stages + b", " + timing)
+                break
+        else:
+            headers.append((b"server-timing", timing))
+        headers.append((b"x-request-id", self._exchange.request_id.encode("ascii")))
+        if self.site.cross_origin.is_on:
+            origin = self.request_headers.get("origin")
+            self.site.cross_origin.mark(origin, MutableHeaders(scope=start))

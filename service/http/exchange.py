@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,6 +10,8 @@ from dataclasses import dataclass, field
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import Scope
+
+from service.ids import new_id
 
 OTHER_ROUTE = "other"
 """The route of every path that none of ours matches: labels must be bounded."""
@@ -53,7 +54,7 @@ def open_exchange(scope: Scope, root_path: str = "") -> Exchange:
     """
     headers = Headers(scope=scope)
     given = headers.get("x-request-id", "")
-    request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
+    request_id = given if _REQUEST_ID.fullmatch(given) else new_id(16)
     scope[_KEY] = exchange = Exchange(request_id, _trace_id(headers.getlist("traceparent")), root_path)
     return exchange
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import orjson
 from contract.latents import RNG
 from service.encoding import CONTENT_TYPES, encode_zip
 from service.generation.order import Drawing
+from service.ids import new_id
 from service.models.served import ServedModel
 from service.packaging.sheet import Item, Sheet
 
@@ -69,7 +69,7 @@ def package(drawing: Drawing, media_type: str) -> Package:
 def envelope(model: ServedModel) -> dict[str, Any]:
     """Return what an answer says beside its data: a new id, the time, the model."""
     return {
-        "id": f"gen_{secrets.token_hex(12)}",
+        "id": f"gen_{new_id(12)}",
         "created": int(time.time()),
         "model": model.name,
         "version": model.version,

@@ -36,6 +36,7 @@ def turnstile(narrow: LocalService, monkeypatch: pytest.MonkeyPatch) -> Iterator
         return inner(z_ND, weights_NK)
 
     monkeypatch.setattr(session, "draw", draw)
+    monkeypatch.setattr(session, "is_quick", False)  # a held run must not hold the event loop
     yield turns
     turns.release(100)
 

@@ -52,6 +52,7 @@ def held(small: LocalService, monkeypatch: pytest.MonkeyPatch) -> Iterator[Held]
         return inner(z_ND, weights_NK)
 
     monkeypatch.setattr(session, "draw", draw)
+    monkeypatch.setattr(session, "is_quick", False)  # a held run must not hold the event loop
     yield held
     held.gate.set()
 

@@ -56,6 +56,7 @@ class Client:
             return inner(*args)
 
         self.patch.setattr(session, "draw", draw)
+        self.patch.setattr(session, "is_quick", False)  # a held run must not hold the event loop
         try:
             return self.post(x_timeout_ms="20")
         finally:
