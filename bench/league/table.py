@@ -12,6 +12,18 @@ from bench.league.board import Board, settled
 
 Result = dict[str, Any]
 
+_COLUMNS = (
+    "recipe",
+    "coverage",
+    "density",
+    "class accuracy",
+    "Fréchet distance",
+    "images/s",
+    "CPU min",
+    "seeds",
+    "doctor",
+)
+
 
 def results(board: Board) -> dict[str, list[Result]]:
     """Return the board's results by recipe, those of recipes as they are now only."""
@@ -37,8 +49,8 @@ def table(board: Board) -> str:
 
 def _of_images(board: Board, found: dict[str, list[Result]]) -> str:
     lines = [
-        "| recipe | coverage | density | class accuracy | Fréchet distance | images/s | seeds | doctor |",
-        "|---|---|---|---|---|---|---|---|",
+        f"| {' | '.join(_COLUMNS)} |",
+        "|---" * len(_COLUMNS) + "|",
     ]
     order = sorted(found, key=lambda name: -statistics.median(_drawn(found[name], "coverage")))
     for name in order:
@@ -51,6 +63,7 @@ def _of_images(board: Board, found: dict[str, list[Result]]) -> str:
             _median_and_worst(_drawn(played, "class_accuracy"), min),
             _median_and_worst(_drawn(played, "frechet_distance"), max, ".1f"),
             f"{played[0]['images_per_cpu_s']:,.0f}",
+            f"{statistics.median(result['cpu_s'] for result in played) / 60:.1f}",
             str(len(played)),
             _doctor(played),
         ]
@@ -59,7 +72,7 @@ def _of_images(board: Board, found: dict[str, list[Result]]) -> str:
     for row, words in (("real", "*real against held-out real*"), ("noise", "*noise*")):
         figures = some[row]
         cells = [words, f"{figures['coverage']:.3f}", f"{figures['density']:.3f}"]
-        cells += [f"{figures['class_accuracy']:.3f}", f"{figures['frechet_distance']:.1f}", "", "", ""]
+        cells += [f"{figures['class_accuracy']:.3f}", f"{figures['frechet_distance']:.1f}", "", "", "", ""]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([*lines, "", _caption(board, found)])
 
@@ -109,13 +122,9 @@ def _doctor(played: list[Result]) -> str:
 
 def _caption(board: Board, found: dict[str, list[Result]]) -> str:
     some = next(iter(found.values()))[0]
-    space, spent = (
-        some["evaluation"]["feature_space"],
-        [r["cpu_s"] for played in found.values() for r in played],
-    )
+    space = some["evaluation"]["feature_space"]
     text = (
-        f"`{board.data}`, {board.minutes:g} CPU minutes a run, one thread (measured {min(spent) / 60:.1f} to "
-        f"{max(spent) / 60:.1f}, with starting and saving), "
+        f"`{board.data}`, {board.minutes:g} CPU minutes a run, by the speed measured before; one thread; "
         f"{some['evaluation']['images']:,} draws of averaged weights. Median, then the worst seed."
     )
     if "classifier_digest" in space:
