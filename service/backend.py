@@ -6,10 +6,8 @@ Shapes: N rows, D latent dimensions, K classes; images are uint8 ``[N, H, W, C]`
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, cast
 
@@ -18,7 +16,7 @@ from numpy.typing import NDArray
 
 from contract.latents import Truncation, graph_input, standard_normal
 from contract.manifest import ImageOutput, LatentSpec, VectorOutput
-from service.engine import Output
+from service.engine import Lanes, Output
 from service.errors import ModelOutputFault
 from service.jobs import Part
 
@@ -91,8 +89,8 @@ class Draws(Protocol):
     def is_quick(self) -> bool:
         """Whether a single row keeps nobody waiting for long."""
 
-    def draw(self, z_ND: Float32, weights_NK: Float32 | None) -> Output:
-        """Return the values of each row."""
+    def draw(self, z_ND: Float32, weights_NK: Float32 | None, *, alone: bool = False) -> Output:
+        """Return the values of each row; a single one that is ``alone`` may use all threads."""
 
 
 def rows_per_run(output: ImageOutput | VectorOutput, max_images: int) -> int:
@@ -121,7 +119,7 @@ class ModelBackend:
         *,
         max_batch: int,
         queue_limit: int,
-        pool: Executor,
+        lanes: Lanes,
         observe_inference: Callable[[float], None],
     ) -> None:
         self._session = session
@@ -129,7 +127,7 @@ class ModelBackend:
         self.max_batch = max_batch
         self.quantum = session.quantum
         self.queue_limit = queue_limit
-        self._pool = pool
+        self._lanes = lanes
         self._observe_inference = observe_inference
 
     async def run(self, parts: Sequence[Part[Rows]], *, alone: bool = False) -> Sequence[Drawn | Exception]:
@@ -139,11 +137,10 @@ class ModelBackend:
         thread on an idle processor, and to be woken by it, may take longer than the row.
         """
         if alone and self._session.is_quick:
-            return self._draw(parts)
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, self._draw, parts)
+            return self._draw(parts, alone=True)
+        return await self._lanes.run(self._draw, parts)
 
-    def _draw(self, parts: Sequence[Part[Rows]]) -> list[Drawn | Exception]:
+    def _draw(self, parts: Sequence[Part[Rows]], *, alone: bool = False) -> list[Drawn | Exception]:
         z_ND = _graph_inputs(parts, self._latent)
         weights_NK: Any = [
             part.payload.weights_NK[part.start : part.stop]
@@ -151,7 +148,7 @@ class ModelBackend:
             if part.payload.weights_NK is not None
         ]
         begun = time.perf_counter()
-        output = self._session.draw(z_ND, joined(weights_NK) if weights_NK else None)
+        output = self._session.draw(z_ND, joined(weights_NK) if weights_NK else None, alone=alone)
         self._observe_inference(time.perf_counter() - begun)
         all_finite = bool(output.finite_N.all())
         outcomes: list[Drawn | Exception] = []

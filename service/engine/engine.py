@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
 
 import onnxruntime
 
 from service.engine.devices import CPU_PROVIDER, CUDA_PROVIDER, choose_device, providers
-from service.engine.session import Graph, Session, Traffic
+from service.engine.lanes import Lanes
+from service.engine.session import Graph, Session
 from service.errors import InvalidSettings
 
 _WIDE_THREADS = 2
@@ -22,8 +22,7 @@ class Engine:
     def __init__(self, device: Literal["auto", "cpu", "cuda"], threads: int) -> None:
         self.device = choose_device(device)
         self.threads = threads
-        self.pool = ThreadPoolExecutor(threads, thread_name_prefix="forger-engine")
-        self._traffic = Traffic()
+        self.lanes = Lanes(threads)
 
     def load(self, model: bytes, graph: Graph, *, max_batch: int) -> Session:
         """Make a session of an ONNX file's bytes; raises whatever ONNX Runtime finds wrong with them."""
@@ -31,9 +30,7 @@ class Engine:
         narrow = self._runtime(model, threads=1)
         if self.device == "cpu" and self.threads >= _WIDE_THREADS and len(model) <= _SMALL_ENOUGH_TWICE:
             wide = self._runtime(model, threads=_WIDE_THREADS)
-        return Session(
-            narrow, graph, max_batch=max_batch, device=self.device, wide=wide, traffic=self._traffic
-        )
+        return Session(narrow, graph, max_batch=max_batch, device=self.device, wide=wide)
 
     def _runtime(self, model: bytes, threads: int) -> Any:  # noqa: ANN401 - onnxruntime is untyped
         options = onnxruntime.SessionOptions()
@@ -59,4 +56,4 @@ class Engine:
 
     def close(self) -> None:
         """End the threads once their runs are done."""
-        self.pool.shutdown(wait=True)
+        self.lanes.close()

@@ -11,7 +11,6 @@ Shapes: N rows, D latent dimensions, K classes; values are uint8 ``[N, H, W, C]`
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -59,29 +58,11 @@ class Output:
     finite_N: NDArray[np.bool_]
 
 
-class Traffic:
-    """How many runs are under way on the engine."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._runs = 0
-
-    def __enter__(self) -> bool:
-        """Begin a run; tell whether it is the only one."""
-        with self._lock:
-            self._runs += 1
-            return self._runs == 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._runs -= 1
-
-
 class Session:
     """One model's sessions. ``draw`` may be called from any number of threads.
 
     ``narrow`` runs on the thread that calls it. ``wide``, if there is one, uses more: it is for a single row
-    that has the engine to itself, and must give the same bits.
+    that is alone, and must give the same bits.
     """
 
     def __init__(
@@ -92,11 +73,9 @@ class Session:
         max_batch: int,
         device: Device,
         wide: Any = None,  # noqa: ANN401 - the same
-        traffic: Traffic | None = None,
     ) -> None:
         self._narrow, self._wide = narrow, wide
         self._graph = graph
-        self._traffic = traffic or Traffic()
         self._fused = graph.pixels is not None
         self.max_batch = max_batch
         self.provider = str(narrow.get_providers()[0])
@@ -108,13 +87,12 @@ class Session:
         self.padding = paddings(max_batch, device)[-1]
         self._prove(device)
 
-    def draw(self, z_ND: Float32, weights_NK: Float32 | None) -> Output:
-        """Run N rows, 1 to ``max_batch``."""
+    def draw(self, z_ND: Float32, weights_NK: Float32 | None, *, alone: bool = False) -> Output:
+        """Run N rows, 1 to ``max_batch``; a single one that is ``alone`` on several threads."""
         rows, graph = len(z_ND), self._graph
         names = [graph.pixels, graph.sums] if self._fused else [graph.output]
-        with self._traffic as alone:
-            runtime = self._wide if alone and rows == 1 and self._wide is not None else self._narrow
-            drawn = runtime.run(names, self._feed(z_ND, weights_NK))
+        runtime = self._wide if alone and rows == 1 and self._wide is not None else self._narrow
+        drawn = runtime.run(names, self._feed(z_ND, weights_NK))
         if self._fused:
             return Output(drawn[0][:rows], np.isfinite(drawn[1][:rows]))
         return _checked(drawn[0][:rows], is_image=graph.is_image)

@@ -48,7 +48,7 @@ def load_model(
         manifest.latent,
         max_batch=max_batch,
         queue_limit=settings.queue_rows if is_image else settings.queue_vectors,
-        pool=engine.pool,
+        lanes=engine.lanes,
         observe_inference=lambda seconds: observe_inference(manifest.name, manifest.version, seconds),
     )
     max_drawn = rows_per_request(

@@ -67,7 +67,9 @@ def test_a_table_orders_by_the_median_and_shows_the_worst_seed() -> None:
         lines[2]
         == "| `default` | 0.800, 0.500 | 1.000, 1.000 | 0.980, 0.980 | 1.0, 2.0 | 500 | 8.0 | 3 | healthy |"
     )
-    assert lines[3].startswith("| `dcgan` | 0.200, 0.100 | 0.500, 0.500 | no classes | 9.0, 9.0 | 500 | 8.0 | 3 |")
+    assert lines[3].startswith(
+        "| `dcgan` | 0.200, 0.100 | 0.500, 0.500 | no classes | 9.0, 9.0 | 500 | 8.0 | 3 |"
+    )
     assert lines[3].endswith("| mode collapse (3 of 3) |")
     assert lines[4].startswith("| *real against held-out real* | 0.970 | 1.030 | 0.990 | 0.5 |")
     assert "wgan" not in table(BOARD), "a result of other settings was counted"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ import pytest
 from contract.latents import Prior, Truncation, graph_input, standard_normal
 from contract.manifest import ImageOutput, LatentSpec, VectorOutput
 from service.backend import ModelBackend, Rows, Seeded, rows_per_request, rows_per_run
-from service.engine import Output
+from service.engine import Lanes, Output
 from service.errors import ModelOutputFault
 from service.jobs import Part
 
@@ -29,7 +29,7 @@ class Echo:
     def __init__(self) -> None:
         self.runs: list[int] = []
 
-    def draw(self, z_ND: np.ndarray, weights_NK: np.ndarray | None) -> Output:
+    def draw(self, z_ND: np.ndarray, weights_NK: np.ndarray | None, *, alone: bool = False) -> Output:
         self.runs.append(len(z_ND))
         shift = 0 if weights_NK is None else weights_NK.argmax(axis=1)[:, None]
         return Output((z_ND + shift).astype(np.float32), np.isfinite(z_ND).all(axis=1))
@@ -41,13 +41,13 @@ def rows(*firsts: float, classes: list[int] | None = None) -> Rows:
 
 
 def run(*parts: Part[Rows], session: object = None, prior: Prior = Prior.NORMAL) -> list[object]:
-    with ThreadPoolExecutor(1) as pool:
+    with contextlib.closing(Lanes(1)) as lanes:
         backend = ModelBackend(
             session or Echo(),
             LatentSpec(dim=2, prior=prior),
             max_batch=8,
             queue_limit=8,
-            pool=pool,
+            lanes=lanes,
             observe_inference=lambda _: None,
         )
         return list(asyncio.run(backend.run(parts)))
@@ -127,7 +127,7 @@ def test_what_was_drawn_is_handed_on_without_a_copy() -> None:
         output = Output(np.ones((3, 2), np.float32), np.ones(3, np.bool_))
         quantum, is_quick = 1, False
 
-        def draw(self, z_ND: np.ndarray, weights_NK: np.ndarray | None) -> Output:
+        def draw(self, z_ND: np.ndarray, weights_NK: np.ndarray | None, *, alone: bool = False) -> Output:
             return self.output
 
     results = run(Part(rows(1, 2, 3), 0, 2), Part(rows(1, 2, 3), 2, 3), session=Fixed())
@@ -141,21 +141,22 @@ def test_a_quick_row_that_is_alone_is_drawn_where_it_is_asked_for(
     alone: bool,  # noqa: FBT001 - the same
 ) -> None:
     class Noting(Echo):
-        def draw(self, z_ND: np.ndarray, weights_NK: np.ndarray | None) -> Output:
+        def draw(self, z_ND: np.ndarray, weights_NK: np.ndarray | None, *, alone: bool = False) -> Output:
             self.thread = threading.get_ident()
+            self.alone = alone
             return super().draw(z_ND, weights_NK)
 
     session = Noting()
     session.is_quick = is_quick
-    with ThreadPoolExecutor(1) as pool:
+    with contextlib.closing(Lanes(1)) as lanes:
         backend = ModelBackend(
             session,
             LatentSpec(dim=2, prior=Prior.NORMAL),
             max_batch=8,
             queue_limit=8,
-            pool=pool,
+            lanes=lanes,
             observe_inference=lambda _: None,
         )
         [drawn] = asyncio.run(backend.run([Part(rows(1), 0, 1)], alone=alone))
     assert drawn.tolist() == [[1.0, 0.5]]
-    assert (session.thread == threading.get_ident()) == (is_quick and alone)
+    assert (session.thread == threading.get_ident()) == session.alone == (is_quick and alone)

@@ -12,7 +12,6 @@ from service.engine import CPU_PROVIDER, CUDA_PROVIDER, Engine, Graph, Session, 
 from service.engine import devices as devices_module
 from service.engine import engine as engine_module
 from service.engine.padding import paddings
-from service.engine.session import Traffic
 from service.errors import InvalidSettings
 from service.models.pixel_graph import PIXELS, SUMS, with_pixels
 from tests.fakes.models import COLOUR, CONDITIONAL, FakeModel, build_graph
@@ -187,19 +186,18 @@ def test_rows_that_are_no_numbers_are_told(poison: float, wrong: bool) -> None: 
 
 @pytest.mark.parametrize(("shift", "used"), [(0.0, True), (1e-6, False)])
 def test_a_lone_row_runs_wide_where_that_changes_no_bit(shift: float, used: bool) -> None:  # noqa: FBT001 - the same
-    narrow, wide, traffic = Painter(), Painter(shift=shift), Traffic()
-    loaded = Session(narrow, PICTURES, max_batch=8, device="cpu", wide=wide, traffic=traffic)
+    narrow, wide = Painter(), Painter(shift=shift)
+    loaded = Session(narrow, PICTURES, max_batch=8, device="cpu", wide=wide)
     one, two = np.zeros((1, 3), np.float32), np.zeros((2, 3), np.float32)
 
     def runs() -> tuple[int, int]:
         return len(narrow.asked), len(wide.asked)
 
     begun = runs()
-    loaded.draw(one, None)
+    loaded.draw(one, None, alone=True)
     alone = runs()
-    loaded.draw(two, None)
-    with traffic:
-        loaded.draw(one, None)
+    loaded.draw(two, None, alone=True)
+    loaded.draw(one, None)
     crowded = runs()
     assert (alone[0] - begun[0], alone[1] - begun[1]) == ((0, 1) if used else (1, 0))
     assert (crowded[0] - alone[0], crowded[1] - alone[1]) == (2, 0)

@@ -31,9 +31,9 @@ def turnstile(narrow: LocalService, monkeypatch: pytest.MonkeyPatch) -> Iterator
     session = narrow.runtime.repository.resolve("grey").backend._session
     turns, inner = threading.Semaphore(0), session.draw
 
-    def draw(z_ND: Any, weights_NK: Any) -> Any:
+    def draw(z_ND: Any, weights_NK: Any, **how: bool) -> Any:
         assert turns.acquire(timeout=60)
-        return inner(z_ND, weights_NK)
+        return inner(z_ND, weights_NK, **how)
 
     monkeypatch.setattr(session, "draw", draw)
     monkeypatch.setattr(session, "is_quick", False)  # a held run must not hold the event loop

@@ -46,10 +46,10 @@ def held(small: LocalService, monkeypatch: pytest.MonkeyPatch) -> Iterator[Held]
     session = small.runtime.repository.resolve("grey").backend._session
     held, inner = Held(), session.draw
 
-    def draw(z_ND: Any, weights_NK: Any) -> Any:
+    def draw(z_ND: Any, weights_NK: Any, **how: bool) -> Any:
         held.sizes.append(len(z_ND))
         assert held.gate.wait(60)
-        return inner(z_ND, weights_NK)
+        return inner(z_ND, weights_NK, **how)
 
     monkeypatch.setattr(session, "draw", draw)
     monkeypatch.setattr(session, "is_quick", False)  # a held run must not hold the event loop

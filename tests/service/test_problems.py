@@ -51,9 +51,9 @@ class Client:
         session = self.service.runtime.repository.resolve("grey").backend._session
         gate, inner = threading.Event(), session.draw
 
-        def draw(*args: Any) -> Any:
+        def draw(*args: Any, **how: bool) -> Any:
             assert gate.wait(60)
-            return inner(*args)
+            return inner(*args, **how)
 
         self.patch.setattr(session, "draw", draw)
         self.patch.setattr(session, "is_quick", False)  # a held run must not hold the event loop

@@ -1,0 +1,94 @@
+"""The engine's threads: every call is made once, and what comes of it reaches the loop it was asked from."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from service.engine import Lanes
+
+
+@pytest.fixture
+def lanes() -> Iterator[Lanes]:
+    with contextlib.closing(Lanes(2)) as running:
+        yield running
+
+
+def test_calls_are_made_on_other_threads_and_their_results_come_back(lanes: Lanes) -> None:
+    async def play() -> list[tuple[int, int]]:
+        return await asyncio.gather(*(lanes.run(lambda n: (n, threading.get_ident()), n) for n in range(50)))
+
+    results = asyncio.run(play())
+    assert [number for number, _ in results] == list(range(50))
+    assert threading.get_ident() not in {thread for _, thread in results}
+
+
+def test_so_many_calls_run_at_once_and_no_more(lanes: Lanes) -> None:
+    at_once, most, lock = 0, 0, threading.Lock()
+
+    def call() -> None:
+        nonlocal at_once, most
+        with lock:
+            at_once += 1
+            most = max(most, at_once)
+        time.sleep(0.02)
+        with lock:
+            at_once -= 1
+
+    async def play() -> None:
+        await asyncio.gather(*(lanes.run(call) for _ in range(8)))
+
+    asyncio.run(play())
+    assert most == 2
+
+
+def test_what_a_call_raises_is_raised_where_it_is_awaited(lanes: Lanes) -> None:
+    def call() -> None:
+        raise LookupError("mine")
+
+    async def play() -> str:
+        with pytest.raises(LookupError, match="mine"):
+            await lanes.run(call)
+        return await lanes.run(lambda: "and the thread goes on")
+
+    assert asyncio.run(play()) == "and the thread goes on"
+
+
+def test_nobody_need_wait_for_a_result(lanes: Lanes) -> None:
+    """A caller that was cancelled, and a loop that is closed, harm neither the thread nor the next call."""
+    gate = threading.Event()
+
+    async def leave() -> None:
+        waiting = asyncio.ensure_future(asyncio.wait_for(lanes.run(gate.wait, 30), 0.01))
+        with pytest.raises(TimeoutError):
+            await waiting
+        lanes.run(gate.wait, 30)
+
+    async def stay() -> int:
+        return await lanes.run(lambda: 7)
+
+    asyncio.run(leave())
+    gate.set()
+    assert asyncio.run(stay()) == 7
+
+
+def test_closing_waits_for_all_calls() -> None:
+    done: list[int] = []
+
+    def call(number: int) -> None:
+        time.sleep(0.01)
+        done.append(number)
+
+    async def play() -> None:
+        lanes = Lanes(1)
+        for number in range(5):
+            lanes.run(call, number)
+        await asyncio.to_thread(lanes.close)
+
+    asyncio.run(play())
+    assert done == [0, 1, 2, 3, 4]
