@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -234,3 +235,19 @@ def test_real_graphs_make_the_same_pixels_inside_and_outside(fake: FakeModel, op
         assert drawn.values.tobytes() == expected.values.tobytes()
         assert drawn.finite_N.all()
     engine.close()
+
+
+@pytest.mark.parametrize(
+    ("row_s", "most", "is_quick"), [(0.0, 32, True), (0.0008, 2, True), (0.004, 1, False)]
+)
+def test_how_many_rows_keep_nobody_waiting_is_measured(row_s: float, most: int, is_quick: bool) -> None:  # noqa: FBT001 - a column of the table above
+    """A run of two milliseconds at most: on a busy machine it may hold fewer rows, never more."""
+
+    class Slow(QuirkyRuntime):
+        def run(self, outputs: list[str], feed: dict[str, np.ndarray]) -> list[np.ndarray]:
+            time.sleep(row_s * len(feed["latent"]))
+            return super().run(outputs, feed)
+
+    loaded = Session(Slow(lambda rows: 0.0), NUMBERS, max_batch=32, device="cpu")
+    assert 1 <= loaded.quantum <= most
+    assert is_quick or not loaded.is_quick
