@@ -40,11 +40,27 @@ def results(board: Board) -> dict[str, list[Result]]:
 
 
 def table(board: Board) -> str:
-    """Return the board as a Markdown table, best median first; empty if nothing was played."""
+    """Return the board as a Markdown table, best median first; empty if nothing was played.
+
+    All recipes are shown from as many seeds; what more there are of one stands below.
+    """
     found = results(board)
     if not found:
         return ""
-    return (_of_numbers if board.data == "gaussian" else _of_images)(board, found)
+    if board.data == "gaussian":
+        return _of_numbers(board, found)
+    alike = {name: [one for one in played if one["seed"] < board.seeds] for name, played in found.items()}
+    more = [_all_seeds(name, played) for name, played in found.items() if len(played) > len(alike[name])]
+    return " ".join([_of_images(board, {name: played for name, played in alike.items() if played}), *more])
+
+
+def _all_seeds(name: str, played: list[Result]) -> str:
+    """Say how steady a recipe is that was played from more seeds than the others."""
+    coverage, accuracy = _drawn(played, "coverage"), _drawn(played, "class_accuracy")
+    return (
+        f"From {len(played)} seeds, `{name}`: coverage {statistics.median(coverage):.3f}, worst "
+        f"{min(coverage):.3f}; class accuracy at least {min(accuracy):.3f}; the doctor: {_doctor(played)}."
+    )
 
 
 def _of_images(board: Board, found: dict[str, list[Result]]) -> str:

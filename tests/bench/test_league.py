@@ -20,7 +20,7 @@ from bench.league.match import Match, Stopped
 from bench.league.table import table, write_between
 
 ROOT = Path(__file__).parent.parent.parent
-BOARD = Board("digits", 0.01, 2)
+BOARD = Board("digits", 0.01, 3)
 REAL = {"coverage": 0.97, "density": 1.03, "class_accuracy": 0.99, "frechet_distance": 0.45}
 NOISE = {"coverage": 0.0, "density": 0.0, "class_accuracy": 0.1, "frechet_distance": 4000.0}
 
@@ -74,6 +74,14 @@ def test_a_table_orders_by_the_median_and_shows_the_worst_seed() -> None:
     assert lines[4].startswith("| *real against held-out real* | 0.970 | 1.030 | 0.990 | 0.5 |")
     assert "wgan" not in table(BOARD), "a result of other settings was counted"
     assert "classifier abababababab, which reads 99.2%" in lines[-1]
+
+
+def test_seeds_that_others_were_not_played_from_stand_below_the_table() -> None:
+    for seed, coverage in enumerate((0.9, 0.8, 0.85, 0.4)):
+        _result("default", seed, coverage=coverage, density=1.0, class_accuracy=0.98, frechet_distance=1.0)
+    lines = table(BOARD).splitlines()
+    assert "0.850, 0.800" in lines[2]
+    assert "From 4 seeds, `default`: coverage 0.825, worst 0.400; class accuracy at least 0.980" in lines[-1]
 
 
 def test_a_table_goes_between_its_marks_and_nowhere_else(tmp_path: Path) -> None:
