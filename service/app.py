@@ -1,8 +1,8 @@
 """The BentoML service, and the composition root: the only file that imports bentoml.
 
 BentoML gives the process, its signals, its workers and the bento; what happens between a request and
-its image is ours. Every request passes :class:`service.http.edge.Edge` first, which serves the GET routes
-itself and hands the POST routes on to the BentoML APIs below.
+its image is ours. Every request passes :class:`service.http.edge.Edge` first, which serves all routes itself;
+where BentoML's middleware cannot be passed by, it hands the POST routes on to the BentoML APIs below.
 """
 
 from __future__ import annotations

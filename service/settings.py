@@ -26,6 +26,8 @@ PREFIX = "FORGER_"
 # Kubernetes gives every pod such variables for a Service named "forger"; they are no settings of ours.
 _SERVICE_LINK = re.compile(r"FORGER_(SERVICE_(HOST|PORT.*)|PORT(_.*)?)")
 
+Precision = Literal["float32", "float16"]
+
 DEFAULT_NAME = "mnist"
 """The model that is the default when it is there and no other is configured."""
 
@@ -54,7 +56,7 @@ class Settings(BaseModel):
         None, pattern=NAME_PATTERN, description="the name of a model in FORGER_MODELS_DIR"
     )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto, cpu or cuda")
-    precision: Literal["float32", "float16"] = Field(
+    precision: Precision = Field(
         "float32", description="float32, or float16 where models run on CUDA and have that variant"
     )
     threads: int = Field(

@@ -24,12 +24,11 @@ from bench.serving.ceiling import Ceiling
 from bench.serving.load import Workload, load, require_wrk
 from bench.serving.machine import busy_s, cpu_s, resident_mib, wait_until_quiet
 from bench.serving.models import make_models
-from bench.serving.servers import MANY, ONE, PEERS_BY_NAME, Contender, Server, forger
+from bench.serving.servers import CACHE, MANY, ONE, PEERS_BY_NAME, Contender, Server, forger
 from bench.serving.table import table
 from training.provenance import begun_with
 
 RESULTS = Path(__file__).parent.parent / "results"
-CACHE = Path(".cache/bench")
 CONNECTIONS = {ONE: (1, 8, 32), MANY: (1, 4)}
 _TRIES = 3
 _MOST_FOREIGN = 0.06
@@ -110,10 +109,11 @@ def main() -> None:
                 for cell in bench.server(contender, model):
                     cells.append(cell)
                     print(_line(cell), flush=True)
+    begun = begun_with()
     document = {
         "machine": {"cores": os.cpu_count(), "processor": platform.processor() or platform.machine()},
-        "software": begun_with().library_versions,
-        "source_commit": begun_with().source_commit,
+        "software": begun.library_versions,
+        "source_commit": begun.source_commit,
         "cells": cells,
     }
     options.results.parent.mkdir(parents=True, exist_ok=True)

@@ -23,13 +23,12 @@ from matplotlib import pyplot as plt
 from bench.serving.load import Workload, load, require_wrk
 from bench.serving.machine import resident_mib, wait_until_quiet
 from bench.serving.models import make_model, make_models
-from bench.serving.servers import JSON, ONE, Server, forger
+from bench.serving.servers import CACHE, JSON, ONE, Server, forger
 
 mpl.use("svg")
 
 RESULTS = Path(__file__).parent.parent / "results" / "serving-growth.json"
 CHARTS = Path("docs/performance")
-_CACHE = Path(".cache/bench")
 _MODEL = "bench-mnist"
 _ARRAY = (JSON, "Accept: application/x-npy")
 _REPEATS = 3
@@ -55,7 +54,7 @@ def images_a_request(file: Path) -> Curve:
     """Milliseconds an image, of requests for 1 to 4,096 as an array."""
     contender = replace(forger(_MODEL), environment={"FORGER_MAX_IMAGES": "4096"})
     counts = [1, 4, 16, 64, 256, 1024, 4096]
-    with Server(contender, file, file.parents[2], _CACHE) as running:
+    with Server(contender, file, file.parents[2], CACHE) as running:
         cost = [1000 / _measured(running, _array(_MODEL, count), 1)["images_per_s"] for count in counts]
     return {"images": [float(count) for count in counts], "ms an image": cost}
 
@@ -66,7 +65,7 @@ def latent_dimensions() -> Curve:
     with tempfile.TemporaryDirectory() as folder:
         files = {dim: make_model(Path(folder), _MODEL, f"latent-{dim}", dim) for dim in dims}
         contender = replace(forger("latent-64"), environment={"FORGER_DEFAULT_MODEL": "latent-64"})
-        with Server(contender, files[64], Path(folder), _CACHE) as running:
+        with Server(contender, files[64], Path(folder), CACHE) as running:
             cost = [_measured(running, _array(f"latent-{dim}", 64), 1)["p50_ms"] for dim in dims]
     return {"dimensions": [float(dim) for dim in dims], "p50, ms": cost}
 
@@ -80,7 +79,7 @@ def models_served() -> Curve:
             files = [make_model(Path(folder), _MODEL, name) for name in names]
             bodies = "\n".join(f'{{"model":"{name}","seed":%SEED%}}' for name in names)
             contender = replace(forger(names[0]), environment={"FORGER_DEFAULT_MODEL": names[0]})
-            with Server(contender, files[0], Path(folder), _CACHE) as running:
+            with Server(contender, files[0], Path(folder), CACHE) as running:
                 latency.append(_measured(running, Workload("/generate", bodies, 1), 8)["p50_ms"])
                 memory.append(resident_mib(running.pid))
     return {"models": [float(count) for count in counts], "p50, ms": latency, "resident, MiB": memory}
@@ -89,7 +88,7 @@ def models_served() -> Curve:
 def connections(file: Path) -> Curve:
     """Images a second and latencies, with 1 to 256 connections that ask for one image each."""
     counts, rows = [1, 4, 16, 64, 256], []
-    with Server(forger(_MODEL), file, file.parents[2], _CACHE) as running:
+    with Server(forger(_MODEL), file, file.parents[2], CACHE) as running:
         rows = [_measured(running, running.contender.works[ONE], count) for count in counts]
     return {
         "connections": [float(count) for count in counts],
@@ -123,7 +122,7 @@ def chart(name: str, curve: Curve) -> None:
 def main() -> None:
     """Measure what is asked for, or all; add the curves to ``bench/results/`` and draw them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    file = make_models(_CACHE / "models")[_MODEL]
+    file = make_models(CACHE / "models")[_MODEL]
     curves: dict[str, Callable[[], Curve]] = {
         "images": lambda: images_a_request(file),
         "latent": latent_dimensions,

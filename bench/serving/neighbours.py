@@ -18,10 +18,9 @@ from typing import Any
 from bench.serving.load import load, require_wrk
 from bench.serving.machine import wait_until_quiet
 from bench.serving.models import make_models
-from bench.serving.servers import MANY, ONE, Server, forger
+from bench.serving.servers import CACHE, MANY, ONE, Server, forger
 
 RESULTS = Path(__file__).parent.parent / "results" / "serving-neighbours.json"
-_CACHE = Path(".cache/bench")
 _REPEATS = 5
 _SECONDS = 4
 
@@ -54,14 +53,14 @@ def measure(running: Server) -> dict[str, Any]:
 def main() -> None:
     """Measure both generators; write the figures to ``bench/results/``."""
     require_wrk()
-    models = make_models(_CACHE / "models")
+    models = make_models(CACHE / "models")
     figures = {}
     print(
         "| model | p50 alone, ms | p50 beside | p99 beside | p99 / p50 alone | the neighbour keeps | errors |"
     )
     print("|---|---|---|---|---|---|---|")
     for name, file in models.items():
-        with Server(forger(name), file, file.parents[2], _CACHE) as running:
+        with Server(forger(name), file, file.parents[2], CACHE) as running:
             figures[name] = row = measure(running)
         print(f"| {name} | " + " | ".join(f"{value:.2f}" for value in row.values()) + " |", flush=True)
     RESULTS.write_text(json.dumps(figures, indent=1) + "\n")

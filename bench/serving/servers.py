@@ -25,6 +25,7 @@ from bench.serving.machine import family
 
 ROOT = Path(__file__).resolve().parents[2]
 PEERS = Path(__file__).with_name("peers")
+CACHE = Path(".cache/bench")
 _START_S = 120.0
 _RUNTIME = "onnxruntime==1.31.1"
 _COMMON = (_RUNTIME, "opencv-python-headless", "uvloop", "httptools")

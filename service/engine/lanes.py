@@ -1,7 +1,7 @@
 """The engine's threads: they run one call at a time each, and hand what comes of it to the event loop.
 
-An executor does the same by way of two futures, three locks and two chained callbacks, which cost the event
-loop as much as all the rest of a request for one image (``docs/performance.md``).
+An executor does the same by way of two futures, three locks and two chained callbacks, which cost nearly
+twice as much (``docs/performance.md``).
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _Call = tuple[asyncio.AbstractEventLoop, "asyncio.Future[Any]", Callable[..., An
 class Lanes:
     """So many threads; a call waits until one of them is idle."""
 
-    def __init__(self, threads: int, name: str = "forger-engine") -> None:
+    def __init__(self, threads: int) -> None:
         self._calls: SimpleQueue[_Call | None] = SimpleQueue()
         self._threads = [
-            threading.Thread(target=self._work, name=f"{name}-{number}", daemon=True)
+            threading.Thread(target=self._work, name=f"forger-engine-{number}", daemon=True)
             for number in range(threads)
         ]
         for thread in self._threads:

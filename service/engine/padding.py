@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
-Device = Literal["cpu", "cuda"]
+from service.engine.devices import Device
 
 
 @dataclass(frozen=True)

@@ -80,12 +80,13 @@ class Session:
         self.max_batch = max_batch
         self.provider = str(narrow.get_providers()[0])
         self.bit_identical = False
-        self.quantum = 1
-        """The most rows of a run of two milliseconds, as far as that was measured."""
-        self.is_quick = False
-        """Whether a single row takes no longer than that."""
         self.padding = paddings(max_batch, device)[-1]
+        self._short_rows = 0
         self._prove(device)
+        self.quantum = max(1, self._short_rows)
+        """The most rows of a run of two milliseconds, as far as that was measured."""
+        self.is_quick = self._short_rows > 0
+        """Whether a single row takes no longer than that."""
 
     def draw(self, z_ND: Float32, weights_NK: Float32 | None, *, alone: bool = False) -> Output:
         """Run N rows, 1 to ``max_batch``; a single one that is ``alone`` on several threads."""
@@ -122,7 +123,7 @@ class Session:
 
     def _choose_padding(self, device: Device, z_ND: Float32, weights_NK: Float32 | None) -> None:
         for padding in paddings(self.max_batch, device):
-            self.padding = padding
+            self.padding, self._short_rows = padding, 0
             if self._is_bit_identical(z_ND, weights_NK):
                 self.bit_identical = True
                 return
@@ -141,7 +142,10 @@ class Session:
         return z_ND, weights_NK
 
     def _is_bit_identical(self, z_ND: Float32, weights_NK: Float32 | None) -> bool:
-        """Tell whether rows come out the same from the first and the last places of other batches."""
+        """Tell whether rows come out the same from the first and the last places of other batches.
+
+        The largest of these that took little time is noted in passing.
+        """
         reference = self._raw(self._narrow, z_ND, weights_NK)
         for turn, size in enumerate(probed_batches(self.max_batch)):
             places = (slice(0, size), slice(self.max_batch - size, self.max_batch))
@@ -149,8 +153,7 @@ class Session:
                 begun = time.perf_counter()
                 drawn = self._raw(self._narrow, z_ND[place], _rows(weights_NK, place))
                 if time.perf_counter() - begun <= _SHORT_S:
-                    self.quantum = max(self.quantum, size)
-                    self.is_quick = True
+                    self._short_rows = max(self._short_rows, size)
                 if drawn.tobytes() != reference[place].tobytes():
                     return False
         return True

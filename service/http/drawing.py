@@ -16,6 +16,7 @@ from service.generation.arithmetic import place_arithmetic, read_arithmetic
 from service.generation.interpolation import place_interpolate, read_interpolate
 from service.generation.order import Drawing, Order
 from service.generation.sampling import place_generate, read_generate
+from service.generation.studio import LIGHT_ROWS
 from service.http.body import parse_json, read_body
 from service.http.departure import unless_client_leaves
 from service.http.event_stream import EventStream
@@ -31,7 +32,6 @@ ReturnT = TypeVar("ReturnT")
 
 # What is read on the event loop itself takes a millisecond or two at worst.
 _LIGHT_BODY_BYTES = 4 * 1024
-_LIGHT_ROWS = 256
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class DrawingEndpoints:
         else:
             async with self._heavy:
                 asked = await studio.off_loop(read)
-        if light and isinstance(asked, GenerateRequest) and (asked.n or 1) <= _LIGHT_ROWS:
+        if light and isinstance(asked, GenerateRequest) and (asked.n or 1) <= LIGHT_ROWS:
             return case.place(asked, repository)
         return await studio.off_loop(case.place, asked, repository)
 

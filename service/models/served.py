@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from contract.manifest import ImageOutput, Manifest
 from service.backend import ModelBackend, most_latents
-from service.models.variant import Precision
+from service.settings import Precision
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import Literal
 
 from contract.layout import FLOAT16_FILE, GENERATOR_FILE
 from contract.manifest import Manifest
+from service.settings import Precision
 
 logger = logging.getLogger("forger.repository")
-
-Precision = Literal["float32", "float16"]
 
 
 @dataclass(frozen=True)

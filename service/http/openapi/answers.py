@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from contract.latents import MAX_SEED, RNG, TruncationMode
 from contract.layout import NAME_PATTERN
 from contract.manifest import Digest, EvaluationFacts, LatentSpec, TrainingFacts
+from service.settings import Precision
 
 REQUEST_ID_PATTERN = r"^[A-Za-z0-9._-]{1,128}$"
 
@@ -230,7 +231,7 @@ class ModelDescription(_Said):
         ]
     ]  # fmt: skip
     provider: str = Field(description="What runs the model, as ONNX Runtime calls it.")
-    precision: Literal["float32", "float16"] = Field(description="The numbers it is computed with.")
+    precision: Precision = Field(description="The numbers it is computed with.")
     reproducible: Reproducibility
     limits: ModelLimits
     licence: str
