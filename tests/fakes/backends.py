@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 from service.jobs import Part
 
+FOREVER = 1e9
+
 
 class Crash(Exception):
     """The whole run failed."""
@@ -25,6 +27,10 @@ class Load:
     deadline: float = float("inf")
     crashes: bool = False
     spoilt: bool = False
+
+
+def load(name: str, rows: int, **traits: object) -> Load:
+    return Load(tuple((name, row) for row in range(rows)), **traits)
 
 
 @dataclass(frozen=True)

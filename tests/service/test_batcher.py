@@ -15,14 +15,8 @@ from service.batcher import Batcher
 from service.errors import DeadlineExceeded, QueueFull, Unavailable
 from service.fair_shares import fair_shares
 from service.jobs import Delivery, Part
-from tests.fakes.backends import Crash, Load, RecordingBackend, RecordingObserver, Spoilt
+from tests.fakes.backends import FOREVER, Crash, Load, RecordingBackend, RecordingObserver, Spoilt, load
 from tests.fakes.virtual_time import run_virtually
-
-FOREVER = 1e9
-
-
-def load(name: str, rows: int, **traits: object) -> Load:
-    return Load(tuple((name, row) for row in range(rows)), **traits)
 
 
 def flat(delivery: Delivery[list[object]]) -> list[object]:
@@ -185,119 +179,6 @@ def test_the_time_in_runs_leaves_the_waits_between_them_out() -> None:
 
     assert [(job.queue_s, job.run_s) for job in run_virtually(play(1))] == [(0.0, 3.0), (1.0, 3.0)]
     assert [job.run_s for job in run_virtually(play(6))] == [1.0, 1.0]
-
-
-def test_a_large_request_is_spread_over_idle_lanes() -> None:
-    backend = RecordingBackend(max_batch=32)
-
-    async def play() -> None:
-        await Batcher(2, RecordingObserver()).submit(backend, load("one", 20), 20, FOREVER)
-
-    run_virtually(play())
-    assert [(run.at, run.rows) for run in backend.runs] == [(0.0, 10), (0.0, 10)]
-
-
-def test_one_row_is_not_stuck_behind_many() -> None:
-    """A single row that comes while 64 rows are at work is in the very next run."""
-    backend = RecordingBackend(max_batch=8)
-
-    async def play() -> float:
-        batcher = Batcher(1, RecordingObserver())
-        crowd = asyncio.gather(
-            *(batcher.submit(backend, load(f"crowd{i}", 64), 64, FOREVER) for i in range(3))
-        )
-        await asyncio.sleep(0.5)
-        await batcher.submit(backend, load("single", 1), 1, FOREVER)
-        served_at = asyncio.get_running_loop().time()
-        await crowd
-        return served_at
-
-    assert run_virtually(play()) == 2.0
-
-
-@pytest.mark.parametrize("lanes", [1, 2])
-def test_a_short_job_waits_for_a_short_run_of_a_long_one_at_most(lanes: int) -> None:
-    """Once short jobs come, long ones run two rows at a time; each second of a run is a row's."""
-
-    class Slow(RecordingBackend):
-        async def run(self, parts: Sequence[Part[Load]], **how: bool) -> Sequence[list[object] | Exception]:
-            self.seconds = float(sum(part.rows for part in parts)) * 0.01
-            return await super().run(parts, **how)
-
-    backend = Slow(max_batch=32, quantum=2)
-    waits: list[float] = []
-
-    async def play() -> None:
-        loop = asyncio.get_running_loop()
-        batcher = Batcher(lanes, RecordingObserver())
-        crowd = asyncio.gather(
-            *(batcher.submit(backend, load(f"crowd{i}", 64), 64, FOREVER) for i in range(4))
-        )
-        for number in range(30):
-            begun = loop.time()
-            await batcher.submit(backend, load(f"single{number}", 1), 1, FOREVER)
-            waits.append(loop.time() - begun)
-        await crowd
-
-    run_virtually(play())
-    assert max(waits[1:]) <= 0.02 + 0.01 + 1e-9
-    assert max(run.rows for run in backend.runs if run.at > sum(waits)) > 2, "alone, runs are large again"
-
-
-def test_long_jobs_get_every_other_run_whatever_comes() -> None:
-    backend = RecordingBackend(max_batch=8, quantum=2)
-
-    async def play() -> float:
-        batcher = Batcher(1, RecordingObserver())
-        begun = asyncio.get_running_loop().time()
-
-        async def client(name: str) -> None:
-            for _ in range(40):
-                await batcher.submit(backend, load(name, 1), 1, FOREVER)
-
-        clients = [asyncio.ensure_future(client(f"client{number}")) for number in range(8)]
-        await batcher.submit(backend, load("long", 20), 20, FOREVER)
-        ended = asyncio.get_running_loop().time()
-        await asyncio.gather(*clients)
-        return ended - begun
-
-    assert run_virtually(play()) <= 2 * (20 / 2) + 2
-
-
-def test_a_run_is_alone_if_there_is_no_other_job_and_has_been_none_for_a_while() -> None:
-    backend = RecordingBackend(seconds=0.01)
-
-    async def play() -> None:
-        batcher = Batcher(2, RecordingObserver())
-
-        async def single(pause: float) -> None:
-            await asyncio.sleep(pause)
-            await batcher.submit(backend, load("single", 1), 1, FOREVER)
-
-        await single(1.0)
-        await single(0.0)
-        await asyncio.gather(single(0.0), single(0.0))
-        await single(0.05)
-        await single(0.2)
-        await batcher.submit(backend, load("two rows", 2), 2, FOREVER)
-
-    run_virtually(play())
-    assert [run.alone for run in backend.runs] == [True, True, False, False, False, True, False, False]
-
-
-def test_busy_models_take_turns() -> None:
-    """One model's long queue does not keep another model waiting."""
-    busy, other = RecordingBackend(max_batch=2), RecordingBackend(max_batch=2)
-
-    async def play() -> None:
-        batcher = Batcher(1, RecordingObserver())
-        await asyncio.gather(
-            batcher.submit(busy, load("busy", 10), 10, FOREVER),
-            batcher.submit(other, load("other", 2), 2, FOREVER),
-        )
-
-    run_virtually(play())
-    assert [run.at for run in other.runs] == [1.0]
 
 
 def test_a_full_queue_refuses_and_says_how_full_it_is() -> None:
