@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from contract.normal import centred_normal_cdf, normal_cdf, normal_quantile
-from contract.philox import Stream, first_word, random_words
+from contract.philox import Stream, random_words
 
 Float32 = NDArray[np.float32]
 Integers = Sequence[int] | NDArray[np.integer[Any]]
@@ -34,8 +34,6 @@ MAX_THRESHOLD = 5.0
 MAX_SCALE = 2.0
 
 _WORD_RANGE = 2.0**32
-_FEW = 8
-"""Rows whose random words are quicker computed one by one."""
 
 
 class UndefinedLatent(ValueError):
@@ -101,9 +99,7 @@ def standard_normal(
 
     Seeds and indices are 0 to 2^53 - 1, one each a row. A row depends on its own seed and index only.
     """
-    seeds = np.asarray(seeds_N, dtype=np.uint64)
-    indices = np.asarray(indices_N, dtype=np.uint64)
-    words = random_words(seeds, indices, stream, dim)
+    words = random_words(seeds_N, indices_N, stream, dim)
     return normal_quantile(uniform_open(words)).astype(np.float32)
 
 
@@ -116,13 +112,7 @@ def random_class(
 
     The rule is (w0 * K) >> 32 with w0 the first word of block 0 of the class-choice stream.
     """
-    if len(seeds_N) <= _FEW:
-        pairs = zip(seeds_N, indices_N, strict=True)
-        firsts = [first_word(int(seed), int(index), Stream.CLASS_CHOICE) for seed, index in pairs]
-        return np.array([(word * classes) >> 32 for word in firsts], np.int64)
-    seeds = np.asarray(seeds_N, dtype=np.uint64)
-    indices = np.asarray(indices_N, dtype=np.uint64)
-    words = random_words(seeds, indices, Stream.CLASS_CHOICE, 1)[:, 0]
+    words = random_words(seeds_N, indices_N, Stream.CLASS_CHOICE, 1)[:, 0]
     return ((words.astype(np.uint64) * np.uint64(classes)) >> np.uint64(32)).astype(np.int64)
 
 

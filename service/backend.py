@@ -51,20 +51,23 @@ class Seeded:
     def drawn(self, latent: LatentSpec) -> Float32:
         """Return what the graph is fed, float32 ``[N, D]``: drawn once, for a request of several runs."""
         if self._drawn is None:
-            self._drawn = drawn_together([self], latent)[0]
+            self._drawn = drawn_together([self], latent)
         return self._drawn
 
 
-def drawn_together(named: Sequence[Seeded], latent: LatentSpec) -> list[Float32]:
-    """Return what the graph is fed for each: a hundred latents take hardly longer to draw than one."""
+def drawn_together(named: Sequence[Seeded], latent: LatentSpec) -> Float32:
+    """Return what the graph is fed for all, in order: a hundred latents take hardly longer than one."""
     canonical_ND = standard_normal(
         joined([one.seeds_N for one in named]), joined([one.indices_N for one in named]), latent.dim
     )
-    ends = np.cumsum([len(one) for one in named])
-    pieces = np.split(canonical_ND, ends[:-1])
-    return [
-        graph_input(piece, latent.prior, one.truncation) for one, piece in zip(named, pieces, strict=True)
-    ]
+    truncation = named[0].truncation
+    if all(one.truncation == truncation for one in named):
+        return graph_input(canonical_ND, latent.prior, truncation)
+    pieces, first = [], 0
+    for one in named:
+        pieces.append(graph_input(canonical_ND[first : first + len(one)], latent.prior, one.truncation))
+        first += len(one)
+    return joined(pieces)
 
 
 @dataclass(frozen=True)
@@ -170,14 +173,19 @@ def _graph_inputs(parts: Sequence[Part[Rows]], latent: LatentSpec) -> Float32:
         for part in parts
         if isinstance(part.payload.z, Seeded) and part.rows == len(part.payload.z)
     ]
-    together = iter(drawn_together(whole, latent) if whole else ())
-    fed = []
+    together = drawn_together(whole, latent) if whole else None
+    if together is not None and len(whole) == len(parts):
+        return together
+    fed, first = [], 0
     for part in parts:
         z = part.payload.z
-        if isinstance(z, Seeded):
-            fed.append(next(together) if part.rows == len(z) else z.drawn(latent)[part.start : part.stop])
-        else:
+        if not isinstance(z, Seeded):
             fed.append(z[part.start : part.stop])
+        elif together is not None and part.rows == len(z):
+            fed.append(together[first : first + part.rows])
+            first += part.rows
+        else:
+            fed.append(z.drawn(latent)[part.start : part.stop])
     return joined(fed)
 
 
