@@ -12,17 +12,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from contract.normal import centred_normal_cdf, normal_cdf, normal_quantile
-from contract.philox import Stream, random_words
+from contract.philox import Integers, Stream, random_words
 
 Float32 = NDArray[np.float32]
-Integers = Sequence[int] | NDArray[np.integer[Any]]
 
 RNG: Final = "philox4x32-10/icdf-v1"
 """The name of the rule by which (seed, index) becomes a latent; it changes if the rule ever does."""

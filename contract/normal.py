@@ -83,7 +83,7 @@ def _quantile(p: Float64) -> Float64:
         polynomials *= x
         polynomials += coefficients
     ratio = polynomials[0] / polynomials[1]
-    return np.where(is_central, q * ratio, np.copysign(ratio, q))
+    return np.asarray(np.where(is_central, q * ratio, np.copysign(ratio, q)))
 
 
 def _each(function: Callable[[float], float], x: Float64) -> Float64:

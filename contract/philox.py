@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 UInt32 = NDArray[np.uint32]
 UInt64 = NDArray[np.uint64]
+Integers = Sequence[int] | NDArray[np.integer[Any]]
 
 _ROUNDS = 10
 _BITS = 32
@@ -64,9 +65,7 @@ def philox4x32(counter: UInt32, key: UInt32) -> UInt32:
     return result
 
 
-def random_words(
-    seeds_N: Sequence[int] | NDArray[np.integer[Any]], indices_N: Sequence[int] | NDArray[np.integer[Any]], stream: Stream, count: int
-) -> UInt32:
+def random_words(seeds_N: Integers, indices_N: Integers, stream: Stream, count: int) -> UInt32:
     """Return ``count`` random words for each (seed, index): uint32 ``[N, count]``.
 
     Key = the seed as two words, low first; counter = (block, index low, index high, stream);

@@ -140,10 +140,16 @@ class ModelBackend:
         thread on an idle processor, and to be woken by it, may take longer than the row.
         """
         if alone and self._session.is_quick:
-            return self._draw(parts, alone=True)
-        return await self._lanes.run(self._draw, parts)
+            outcomes, seconds = self._draw(parts, alone=True)
+        else:
+            outcomes, seconds = await self._lanes.run(self._draw, parts)
+        self._observe_inference(seconds)
+        return outcomes
 
-    def _draw(self, parts: Sequence[Part[Rows]], *, alone: bool = False) -> list[Drawn | Exception]:
+    def _draw(
+        self, parts: Sequence[Part[Rows]], *, alone: bool = False
+    ) -> tuple[list[Drawn | Exception], float]:
+        """Return each part's outcome, and the seconds that the model took for all of them."""
         z_ND = _graph_inputs(parts, self._latent)
         weights_NK: Any = [
             part.payload.weights_NK[part.start : part.stop]
@@ -152,7 +158,7 @@ class ModelBackend:
         ]
         begun = time.perf_counter()
         output = self._session.draw(z_ND, joined(weights_NK) if weights_NK else None, alone=alone)
-        self._observe_inference(time.perf_counter() - begun)
+        seconds = time.perf_counter() - begun
         all_finite = bool(output.finite_N.all())
         outcomes: list[Drawn | Exception] = []
         first = 0
@@ -163,7 +169,7 @@ class ModelBackend:
                 outcomes.append(output.values[rows])
             else:
                 outcomes.append(ModelOutputFault("The model's output for this request is not finite."))
-        return outcomes
+        return outcomes, seconds
 
 
 def _graph_inputs(parts: Sequence[Part[Rows]], latent: LatentSpec) -> Float32:

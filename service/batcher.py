@@ -24,6 +24,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
+from operator import attrgetter
 from typing import Any, Protocol
 
 from service.errors import DeadlineExceeded, QueueFull, Unavailable
@@ -174,8 +175,9 @@ class Batcher:
 
     def _start_one(self) -> bool:
         """Start a run of the backend that has waited longest for a turn; tell whether any had rows."""
-        for queue in sorted(self._queues.values(), key=lambda queue: queue.last_turn):
-            batch = self._next_batch(queue) if queue.rows else []
+        waiting = [queue for queue in self._queues.values() if queue.rows]
+        for queue in sorted(waiting, key=attrgetter("last_turn")):
+            batch = self._next_batch(queue)
             if batch:
                 self._turn += 1
                 queue.last_turn = self._turn
@@ -188,6 +190,8 @@ class Batcher:
         now = asyncio.get_running_loop().time()
         idle_lanes = self._lanes - len(self._runs)
         for line in queue.lines():
+            if not line:
+                continue
             most = min(queue.backend.max_batch, -(-queue.rows // idle_lanes))
             jobs = most
             if line is queue.long and now < self._short_until:
@@ -227,7 +231,9 @@ def _taken(
 ) -> list[tuple[Job[Any, Any], Part[Any]]]:
     """Take so many rows off a line's jobs, in fair shares; jobs with rows left go to its end."""
     batch = []
-    for job, share in zip(jobs, fair_shares([job.waiting for job in jobs], most), strict=True):
+    waiting = [job.rows - job.next_row for job in jobs]
+    shares = waiting if sum(waiting) <= most else fair_shares(waiting, most)
+    for job, share in zip(jobs, shares, strict=True):
         if share == 0:
             continue
         batch.append((job, job.take(share)))

@@ -1,5 +1,6 @@
 """The service's metrics, for Prometheus. Labels are bounded: route templates, models, slugs.
 
+What happens is noted in a :class:`~service.tally.Tally`, and written before anybody reads it.
 Under BentoML the values lie in files that all worker processes share (``PROMETHEUS_MULTIPROC_DIR``), and
 what is rendered is their sum; without it they lie in this process.
 """
@@ -20,6 +21,8 @@ from prometheus_client import (
     values,
 )
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+from service.tally import Tally
 
 MEDIA_TYPE = CONTENT_TYPE_LATEST
 
@@ -58,6 +61,7 @@ class Metrics:
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         self._models: dict[int, tuple[str, str]] = {}
+        self._tally = Tally()
 
         self.requests = self._counter("forger_requests", "Requests answered", "route", "status")
         self.request_seconds = self._histogram(
@@ -98,6 +102,7 @@ class Metrics:
 
     def render(self) -> bytes:
         """Return all metrics of all workers in Prometheus's text format."""
+        self.write()
         directory = os.environ.get(_DIRECTORY_VARIABLE)
         if directory is None:
             return generate_latest(self._registry)
@@ -110,17 +115,40 @@ class Metrics:
         """Tell which model a backend runs, for the labels of what the batcher reports."""
         self._models[id(backend)] = (model, str(version))
 
+    def write(self) -> None:
+        """Write what was noted: the service is about to end, or somebody is about to read it."""
+        self._tally.write()
+
+    def request_answered(self, route: str, status: int, seconds: float, problem: str | None) -> None:
+        """Record a request, so many seconds after it came, and the problem that it was answered with."""
+        self._tally.note(self.requests[route, str(status)].inc, 1)
+        self._tally.note(self.request_seconds[route,].observe, seconds)
+        if problem is not None:
+            self._tally.note(self.rejections[problem,].inc, 1)
+
+    def rows_delivered(self, model: str, version: int, rows: int) -> None:
+        """Record images, or vectors, that a client gets."""
+        self._tally.note(self.images[model, str(version)].inc, rows)
+
+    def answer_encoded(self, media_type: str, seconds: float) -> None:
+        """Record how long the encoding of an answer took."""
+        self._tally.note(self.encode_seconds[media_type,].observe, seconds)
+
+    def run_ended(self, model: str, version: int, seconds: float) -> None:
+        """Record how long a run of a model took."""
+        self._tally.note(self.inference_seconds[model, str(version)].observe, seconds)
+
     def waiting_changed(self, backend: object, rows: int) -> None:
         """Record the batcher's queue (``batcher.Observer``)."""
-        self.queue_rows[self._models[id(backend)]].set(rows)
+        self._tally.note(self.queue_rows[self._models[id(backend)]].set, rows)
 
     def run_started(self, backend: object, rows: int) -> None:
         """Record a run (``batcher.Observer``)."""
-        self.batch_rows[self._models[id(backend)]].observe(rows)
+        self._tally.note(self.batch_rows[self._models[id(backend)]].observe, rows)
 
     def job_started(self, backend: object, waited_s: float) -> None:
         """Record a job's wait (``batcher.Observer``)."""
-        self.queue_wait_seconds[self._models[id(backend)]].observe(waited_s)
+        self._tally.note(self.queue_wait_seconds[self._models[id(backend)]].observe, waited_s)
 
 
 def _bury_the_dead(directory: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from functools import lru_cache
 
 import numpy as np
 from isal import isal_zlib
@@ -28,7 +29,6 @@ def encode_png(image_HWC: NDArray[np.uint8], keyword: bytes, text: bytes) -> byt
     The chunk stands before the image data; its keyword and its text are ASCII.
     """
     height, width, channels = image_HWC.shape
-    header = struct.pack(">IIBBBBB", width, height, 8, _COLOUR_TYPES[channels], 0, 0, 0)
     flat = image_HWC.reshape(height, width * channels)
     filtered = np.empty((height, 1 + width * channels), np.uint8)
     filtered[:, 0] = _UP
@@ -37,13 +37,18 @@ def encode_png(image_HWC: NDArray[np.uint8], keyword: bytes, text: bytes) -> byt
     data = isal_zlib.compress(filtered, _LEVEL)
     return b"".join(
         (
-            _SIGNATURE,
-            *_chunk(b"IHDR", header),
+            _head(height, width, channels),
             *_chunk(b"tEXt", keyword + b"\0" + text),
             *_chunk(b"IDAT", data),
             _END,
         )
     )
+
+
+@lru_cache(maxsize=64)
+def _head(height: int, width: int, channels: int) -> bytes:
+    header = struct.pack(">IIBBBBB", width, height, 8, _COLOUR_TYPES[channels], 0, 0, 0)
+    return b"".join((_SIGNATURE, *_chunk(b"IHDR", header)))
 
 
 def _chunk(kind: bytes, content: bytes) -> tuple[bytes, bytes, bytes, bytes]:

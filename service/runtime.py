@@ -24,7 +24,7 @@ class Runtime:
         self.settings = settings
         self.metrics = Metrics()
         self._engine = Engine(settings.device, settings.threads)
-        self.repository = load_models(settings, self._engine, self._observe_inference)
+        self.repository = load_models(settings, self._engine, self.metrics.run_ended)
         for model in self.repository.all():
             self.metrics.name_backend(model.backend, model.name, model.version)
             self.metrics.model_info[model.name, str(model.version), model.digest, model.provider].set(1)
@@ -42,6 +42,4 @@ class Runtime:
         await self._batcher.drain()
         self._pool.shutdown(wait=True)
         self._engine.close()
-
-    def _observe_inference(self, model: str, version: int, seconds: float) -> None:
-        self.metrics.inference_seconds[model, str(version)].observe(seconds)
+        self.metrics.write()

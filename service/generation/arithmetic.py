@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from contract.latents import UndefinedLatent, standard_normal
 from contract.philox import Stream
-from service.generation.label_reading import LabelReader, refuse_label
+from service.generation.label_reading import LabelReader, label_reader, refuse_label
 from service.generation.labels import Label, blended
 from service.generation.latent_refs import (
     NOWHERE,
@@ -89,7 +89,7 @@ def _labels(
         for term, place in zip(request.terms, places, strict=True):
             refuse_label(term.class_label, place)
         return None
-    reader = LabelReader(classes)
+    reader = label_reader(tuple(classes))
     own = [
         None if term.class_label is None else reader.one(term.class_label, NOWHERE, place)
         for term, place in zip(request.terms, places, strict=True)

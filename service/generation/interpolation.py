@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from contract.latents import Truncation, UndefinedLatent
-from service.generation.label_reading import LabelReader, refuse_label
+from service.generation.label_reading import label_reader, refuse_label
 from service.generation.labels import Label, between
 from service.generation.latent_refs import (
     NOWHERE,
@@ -105,7 +105,7 @@ def _keyframe_labels(
             refuse_label(keyframe.class_label, place)
         return None
     _all_or_none([keyframe.class_label for keyframe in keyframes], "class_label")
-    reader = LabelReader(classes)
+    reader = label_reader(tuple(classes))
     return [
         reader.one(keyframe.class_label, origin, place)
         for keyframe, origin, place in zip(keyframes, ends, places, strict=True)

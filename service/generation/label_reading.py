@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from contract.latents import random_class
@@ -36,7 +37,7 @@ def read_labels(
     if classes is None:
         refuse_label(class_label, place)
         return None
-    reader = LabelReader(classes)
+    reader = label_reader(tuple(classes))
     if isinstance(class_label, list):
         return reader.each_of(class_label, origins, place)
     if class_label is None:
@@ -150,3 +151,7 @@ class LabelReader:
         also = f", {RANDOM} or {BALANCED}" if keywords else ""
         last = len(self._classes) - 1
         return f"give an index from 0 to {last}, a name ({shown}{more}), weights of these{also}"
+
+
+label_reader = lru_cache(maxsize=64)(LabelReader)
+"""The reader of a model's classes, kept: a thousand names take longer to learn than an image to draw."""

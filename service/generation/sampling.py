@@ -97,8 +97,9 @@ def _seeded(request: GenerateRequest, origins: Sequence[Origin]) -> Seeded | Non
     first, count = origins[0], len(origins)
     assert first.seed is not None
     assert first.index is not None
+    seeds_N = np.array([first.seed] * count, np.uint64)
     indices_N = np.arange(first.index, first.index + count, dtype=np.uint64)
-    return Seeded(np.full(count, first.seed, np.uint64), indices_N, request.truncation)
+    return Seeded(seeds_N, indices_N, request.truncation)
 
 
 def _latents(request: GenerateRequest, model: ServedModel, origins: tuple[Origin, ...]) -> Latents:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
-from collections.abc import AsyncIterator
 from typing import Any, NoReturn
 
-from service.errors import BodyTooLarge, MalformedBody, UnsupportedMediaType
+from starlette.types import Receive
+
+from service.errors import BodyTooLarge, ClientLeft, MalformedBody, UnsupportedMediaType
 
 # A form is what `curl -d` calls its data, whatever it holds.
 _READ_AS_JSON = frozenset(
@@ -31,16 +33,25 @@ def check_media_type(content_type: str, content_encoding: str) -> None:
         raise UnsupportedMediaType("The body must not be compressed; leave Content-Encoding out.")
 
 
-async def read_body(chunks: AsyncIterator[bytes], content_length: str | None, limit: int) -> bytes:
-    """Return the whole body; raises ``BodyTooLarge`` as soon as it is known to exceed ``limit`` bytes."""
+async def read_body(receive: Receive, content_length: str | None, limit: int) -> bytes:
+    """Return a request's whole body.
+
+    Raises ``BodyTooLarge`` as soon as it is known to exceed ``limit`` bytes, and ``ClientLeft``.
+    """
     if content_length is not None and content_length.isdecimal() and int(content_length[:20]) > limit:
         raise _too_large(limit)
-    body = bytearray()
-    async for chunk in chunks:
-        body += chunk
-        if len(body) > limit:
+    chunks: list[bytes] = []
+    length, more = 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientLeft("The client closed the connection before its body was complete.")
+        chunks.append(message.get("body", b""))
+        length += len(chunks[-1])
+        if length > limit:
             raise _too_large(limit)
-    return bytes(body)
+        more = message.get("more_body", False)
+    return b"".join(chunks)
 
 
 def _too_large(limit: int) -> BodyTooLarge:
@@ -60,13 +71,7 @@ def parse_json(body: bytes) -> Any:  # noqa: ANN401 - any JSON document
     if body.count(b"[") + body.count(b"{") > _MOST_CONTAINERS:
         raise MalformedBody(f"The body has more than {_MOST_CONTAINERS} lists and objects.")
     try:
-        document = json.loads(
-            body.decode("utf-8-sig"),
-            object_pairs_hook=_unique_keys,
-            parse_constant=_refuse_constant,
-            parse_int=_bounded_int,
-            parse_float=_float,
-        )
+        document = _DECODER.decode(body.removeprefix(codecs.BOM_UTF8).decode())
         if _ESCAPED_SURROGATE.search(body):
             json.dumps(document, ensure_ascii=False).encode("utf-8")
     except UnicodeDecodeError:
@@ -106,3 +111,11 @@ def _float(text: str) -> float:
 def _bounded_int(text: str) -> int:
     """Return the integer; one too long for any field is cut to its first digits, which are still too many."""
     return int(text[:_MOST_DIGITS])
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_unique_keys,
+    parse_constant=_refuse_constant,
+    parse_int=_bounded_int,
+    parse_float=_float,
+)

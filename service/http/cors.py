@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.responses import Response
+
+from service.http.headers import RequestHeaders
 
 ANY_ORIGIN = "*"
 
@@ -30,10 +32,10 @@ class CrossOrigin:
         """Whether there is anything to do."""
         return bool(self._origins)
 
-    def preflight(self, method: str, headers: Headers) -> Response | None:
+    def preflight(self, method: str, headers: RequestHeaders) -> Response | None:
         """Return the answer to a browser's question beforehand, or None if it asks none or may not."""
-        asks = method == "OPTIONS" and "access-control-request-method" in headers
-        if not asks or self._allowed(headers.get("origin")) is None:
+        asks = method == "OPTIONS" and b"access-control-request-method" in headers
+        if not asks or self._allowed(headers.first(b"origin")) is None:
             return None
         allowed = {
             "Access-Control-Allow-Methods": _METHODS,

@@ -8,18 +8,20 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
-from service.errors import ClientLeft, DeadlineExceeded, InputFault, InvalidInput, Unavailable
+from service.errors import DeadlineExceeded, InputFault, InvalidInput, Unavailable
 from service.generation.arithmetic import place_arithmetic, read_arithmetic
 from service.generation.interpolation import place_interpolate, read_interpolate
 from service.generation.order import Drawing, Order
 from service.generation.sampling import place_generate, read_generate
 from service.generation.studio import LIGHT_ROWS
+from service.http.answering import Answer
 from service.http.body import parse_json, read_body
 from service.http.departure import unless_client_leaves
 from service.http.event_stream import EventStream
+from service.http.exchange import exchange_of
 from service.http.negotiation import accepted, negotiate
 from service.models.repository import Repository
 from service.packaging.answer import Package, is_light, package
@@ -69,7 +71,8 @@ class DrawingEndpoints:
 
     async def _answer(self, request: Request, case: UseCase) -> Response:
         async def work(deadline: float) -> Response:
-            body = await _read(request, self._runtime.settings.max_body_bytes)
+            length = exchange_of(request).headers.first(b"content-length")
+            body = await read_body(request.receive, length, self._runtime.settings.max_body_bytes)
             return await unless_client_leaves(request.receive, self._carry_out(request, case, body, deadline))
 
         return await within_deadline(request, self._runtime, work)
@@ -80,18 +83,18 @@ class DrawingEndpoints:
         if media_type == EVENT_STREAM:
             return await self._stream(request, order, deadline)
         drawing, packed = await draw(self._runtime, order, media_type, deadline)
-        return Response(
-            packed.body,
-            headers={**packed.headers, "Server-Timing": stages(drawing, packed), "Vary": "Accept"},
-            media_type=media_type,
-        )
+        headers = {**packed.headers, "Server-Timing": stages(drawing, packed), "Vary": "Accept"}
+        return Answer(packed.body, media_type, headers)
 
     async def _stream(self, request: Request, order: Order, deadline: float) -> Response:
         runtime = self._runtime
         showing = await runtime.studio.begin(order, deadline)
-        counter = runtime.metrics.images[order.model.name, str(order.model.version)]
         headers = Facts(order, showing.latents).headers()
-        return EventStream(request, showing, runtime.studio, headers, counter.inc)
+
+        def count(rows: int) -> None:
+            runtime.metrics.rows_delivered(order.model.name, order.model.version, rows)
+
+        return EventStream(request, showing, runtime.studio, headers, count)
 
     async def _understand(self, body: bytes, case: UseCase) -> Order:
         """Return the order in a body. The loop is left to others while a large one is read."""
@@ -118,15 +121,15 @@ async def draw(runtime: Runtime, order: Order, media_type: str, deadline: float)
         packed = package(drawing, media_type)
     else:
         packed = await runtime.studio.work_on(order, order.count, package, drawing, media_type)
-    runtime.metrics.encode_seconds[media_type,].observe(packed.encode_s)
-    runtime.metrics.images[order.model.name, str(order.model.version)].inc(order.count)
+    runtime.metrics.answer_encoded(media_type, packed.encode_s)
+    runtime.metrics.rows_delivered(order.model.name, order.model.version, order.count)
     return drawing, packed
 
 
 def stages(drawing: Drawing, packed: Package) -> str:
     """Return the value of Server-Timing."""
-    taken_s = {"queue": drawing.queue_s, "inference": drawing.inference_s, "encode": packed.encode_s}
-    return ", ".join(f"{stage};dur={taken * 1000:.3f}" for stage, taken in taken_s.items())
+    queue, inference, encode = drawing.queue_s * 1000, drawing.inference_s * 1000, packed.encode_s * 1000
+    return f"queue;dur={queue:.3f}, inference;dur={inference:.3f}, encode;dur={encode:.3f}"
 
 
 async def within_deadline(
@@ -148,7 +151,7 @@ async def within_deadline(
 
 
 def _deadline(request: Request, longest_ms: int) -> float:
-    given = request.headers.getlist("x-timeout-ms")
+    given = exchange_of(request).headers.all(b"x-timeout-ms")
     if not given:
         milliseconds = longest_ms
     elif len(given) == 1 and re.fullmatch(r"[0-9]{1,9}", given[0]) and 1 <= int(given[0]) <= longest_ms:
@@ -157,11 +160,3 @@ def _deadline(request: Request, longest_ms: int) -> float:
         sentence = f"X-Timeout-Ms must be a whole number of milliseconds from 1 to {longest_ms}"
         raise InvalidInput([InputFault("X-Timeout-Ms", sentence, kind="header")])
     return asyncio.get_running_loop().time() + milliseconds / 1000
-
-
-async def _read(request: Request, limit: int) -> bytes:
-    """Return the request's body; raises ``BodyTooLarge`` or ``ClientLeft``."""
-    try:
-        return await read_body(request.stream(), request.headers.get("content-length"), limit)
-    except ClientDisconnect:
-        raise ClientLeft("The client closed the connection before its body was complete.") from None

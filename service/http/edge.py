@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from urllib.parse import quote
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
-from starlette.routing import Match
+from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import MethodNotAllowed, UnknownRoute
@@ -35,10 +36,14 @@ class Edge:
     def __init__(self, app: ASGIApp, site: Callable[[], Site]) -> None:
         """Take a way to the site: it is made after the middleware, and before the first request."""
         self._app = app
-        self._site = site
+        self._find_site = site
         self._is_direct = False
-        self._routes = route_table(lambda: site().endpoints, app, lambda: self._is_direct)
+        self._routes = route_table(lambda: self._site.endpoints, app, lambda: self._is_direct)
         self._by_path = {route.path: route for route in self._routes if "{" not in route.path}
+
+    @cached_property
+    def _site(self) -> Site:
+        return self._find_site()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request; everything that is none goes to ``app``."""
@@ -47,10 +52,10 @@ class Edge:
                 self._is_direct = shorten_the_way(scope.get("app"), self)
             await self._app(scope, receive, send)
             return
-        site = self._site()
+        site = self._site
         scope = _without_prefix(scope, site.root_path)
         exchange = open_exchange(scope, site.root_path)
-        wire = _Wire(scope, send, exchange, site)
+        wire = _Wire(send, exchange, site)
         try:
             await self._dispatch(scope, receive, wire, exchange)
         except Exception as error:
@@ -61,25 +66,28 @@ class Edge:
             wire.finish()
 
     async def _dispatch(self, scope: Scope, receive: Receive, wire: _Wire, exchange: Exchange) -> None:
-        preflight = wire.site.cross_origin.preflight(scope["method"], wire.request_headers)
+        method, site = scope["method"], self._site
+        preflight = site.cross_origin.preflight(method, exchange.headers)
         if preflight is not None:
             await preflight(scope, receive, wire.send)
             return
+        route = self._route(scope)
+        exchange.route = route.path
+        if method not in (route.methods or ()):
+            raise MethodNotAllowed(method, route.methods or ())
+        site.keys.check(route.path, exchange.headers)
+        await route.app(scope, receive, wire.send)
+
+    def _route(self, scope: Scope) -> Route:
+        """Return the route of the path, whose parameters then stand in the scope; raises ``UnknownRoute``."""
         fixed = self._by_path.get(scope["path"])
-        allowed: set[str] = set()
-        for route in self._routes if fixed is None else [fixed]:
-            match, child_scope = route.matches(scope)
-            if match is Match.NONE:
-                continue
-            exchange.route = route.path
-            if match is Match.FULL:
-                wire.site.keys.check(route.path, wire.request_headers)
-                scope.update(child_scope)
-                await route.handle(scope, receive, wire.send)
-                return
-            allowed |= route.methods or set()
-        if allowed:
-            raise MethodNotAllowed(scope["method"], allowed)
+        if fixed is not None:
+            return fixed
+        for route in self._routes:
+            match, parameters = route.matches(scope)
+            if match is not Match.NONE:
+                scope.update(parameters)
+                return route
         raise UnknownRoute("There is nothing at this path; GET / says what there is.")
 
 
@@ -124,10 +132,9 @@ def _without_prefix(scope: Scope, root_path: str) -> Scope:
 class _Wire:
     """One exchange's ``send``, watched."""
 
-    def __init__(self, scope: Scope, send: Send, exchange: Exchange, site: Site) -> None:
-        self.request_headers = Headers(scope=scope)
+    def __init__(self, send: Send, exchange: Exchange, site: Site) -> None:
         self.started = False
-        self.site = site
+        self._site = site
         self._send = send
         self._exchange = exchange
         self._status = _CLIENT_LEFT
@@ -147,11 +154,10 @@ class _Wire:
         if self._counted:
             return
         self._counted = True
-        metrics, exchange = self.site.metrics, self._exchange
-        metrics.requests[exchange.route, str(self._status)].inc()
-        metrics.request_seconds[exchange.route,].observe(exchange.elapsed_s)
-        if exchange.problem_slug is not None:
-            metrics.rejections[exchange.problem_slug,].inc()
+        exchange = self._exchange
+        self._site.metrics.request_answered(
+            exchange.route, self._status, exchange.elapsed_s, exchange.problem_slug
+        )
 
     def _mark(self, start: Message) -> None:
         headers: list[tuple[bytes, bytes]] = start["headers"]
@@ -163,6 +169,6 @@ class _Wire:
         else:
             headers.append((b"server-timing", timing))
         headers.append((b"x-request-id", self._exchange.request_id.encode("ascii")))
-        if self.site.cross_origin.is_on:
-            origin = self.request_headers.get("origin")
-            self.site.cross_origin.mark(origin, MutableHeaders(scope=start))
+        if self._site.cross_origin.is_on:
+            origin = self._exchange.headers.first(b"origin")
+            self._site.cross_origin.mark(origin, MutableHeaders(scope=start))

@@ -7,10 +7,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import Scope
 
+from service.http.headers import RequestHeaders
 from service.ids import new_id
 
 OTHER_ROUTE = "other"
@@ -29,6 +29,7 @@ _TRACE_PARENT = re.compile(
 class Exchange:
     """What is known of a request under way."""
 
+    headers: RequestHeaders
     request_id: str
     trace_id: str | None = None
     root_path: str = ""
@@ -52,10 +53,12 @@ def open_exchange(scope: Scope, root_path: str = "") -> Exchange:
 
     ``root_path`` is the prefix under which clients know the service.
     """
-    headers = Headers(scope=scope)
-    given = headers.get("x-request-id", "")
-    request_id = given if _REQUEST_ID.fullmatch(given) else new_id(16)
-    scope[_KEY] = exchange = Exchange(request_id, _trace_id(headers.getlist("traceparent")), root_path)
+    headers = RequestHeaders(scope["headers"])
+    given = headers.first(b"x-request-id")
+    request_id = given if given is not None and _REQUEST_ID.fullmatch(given) else new_id(16)
+    parents = headers.all(b"traceparent")
+    trace_id = _trace_id(parents) if parents else None
+    scope[_KEY] = exchange = Exchange(headers, request_id, trace_id, root_path)
     return exchange
 
 
@@ -67,7 +70,12 @@ def _trace_id(parents: Sequence[str]) -> str | None:
     return parent["trace"]
 
 
+def exchange_in(scope: Scope) -> Exchange:
+    """Return the exchange that a scope belongs to."""
+    exchange: Exchange = scope[_KEY]
+    return exchange
+
+
 def exchange_of(request: Request) -> Exchange:
     """Return the exchange that a request belongs to."""
-    exchange: Exchange = request.scope[_KEY]
-    return exchange
+    return exchange_in(request.scope)

@@ -17,6 +17,7 @@ from service.encoding import CONTENT_TYPES, png_encoder
 from service.errors import InputFault, InvalidInput, StaleDigest
 from service.generation.order import Order
 from service.generation.sampling import place_generate
+from service.http.answering import Answer
 from service.http.conditional import is_known
 from service.http.departure import unless_client_leaves
 from service.http.drawing import draw, stages, within_deadline
@@ -86,7 +87,7 @@ class ImageEndpoints:
                 request.receive, draw(self._runtime, order, PNG, deadline)
             )
             timed = {**packed.headers, **headers, "Server-Timing": stages(drawing, packed)}
-            return Response(packed.body, headers=timed, media_type=PNG)
+            return Answer(packed.body, PNG, timed)
 
         return await within_deadline(request, self._runtime, work)
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 import hmac
 from collections.abc import Sequence
 
-from starlette.datastructures import Headers
-
 from service.errors import Unauthorized
+from service.http.headers import RequestHeaders
 
 _PROTECTED = ("/generate", "/arithmetic", "/interpolate", "/images", "/models")
 
@@ -22,11 +21,11 @@ class ApiKeys:
     def __init__(self, keys: Sequence[str]) -> None:
         self._keys = [key.encode("ascii") for key in keys]
 
-    def check(self, route: str, headers: Headers) -> None:
+    def check(self, route: str, headers: RequestHeaders) -> None:
         """Raise ``Unauthorized`` unless the route is open or the request brings a key."""
         if not self._keys or not route.startswith(_PROTECTED):
             return
-        given = headers.getlist("authorization")
+        given = headers.all(b"authorization")
         if not given:
             raise Unauthorized("This service asks for a key: send Authorization: Bearer KEY.")
         scheme, _, key = given[0].partition(" ")

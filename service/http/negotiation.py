@@ -14,6 +14,7 @@ from starlette.requests import Request
 from service.encoding import CONTENT_TYPES
 from service.errors import NotAcceptable
 from service.generation.order import Order
+from service.http.exchange import exchange_of
 from service.packaging.answer import JSON, ZIP
 from service.packaging.events import EVENT_STREAM
 
@@ -44,7 +45,7 @@ class MediaRange:
 
 def accepted(request: Request) -> str | None:
     """Return what the request's Accept lines say together (RFC 9110, 5.3), or None if there are none."""
-    return ", ".join(request.headers.getlist("accept")) or None
+    return ", ".join(exchange_of(request).headers.all(b"accept")) or None
 
 
 def parse_accept(header: str) -> list[MediaRange]:

@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from functools import cached_property
 
-from starlette.datastructures import Headers
 from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.http.answering import answer
+from service.http.answering import Endpoint, answer
 from service.http.body import check_media_type
 from service.http.endpoints import Endpoints
+from service.http.exchange import exchange_in
 
 GENERATE = "/generate"
 ARITHMETIC = "/arithmetic"
 INTERPOLATE = "/interpolate"
 
-Handler = Callable[[Endpoints, Request], Awaitable[Response]]
+Find = Callable[[Endpoints], Endpoint]
 
 
 class _Handled:
-    """A method of the endpoints as an ASGI app; the endpoints exist by the time it is called."""
+    """One of the endpoints as an ASGI app; they exist by the time it is called."""
 
-    def __init__(self, endpoints: Callable[[], Endpoints], handler: Handler) -> None:
+    def __init__(self, endpoints: Callable[[], Endpoints], find: Find) -> None:
         self._endpoints = endpoints
-        self._handler = handler
+        self._find = find
+
+    @cached_property
+    def _endpoint(self) -> Endpoint:
+        return self._find(self._endpoints())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        endpoints, handler = self._endpoints(), self._handler
-        response = await answer(lambda request: handler(endpoints, request), Request(scope, receive))
+        response = await answer(self._endpoint, Request(scope, receive))
         await response(scope, receive, send)
 
 
@@ -46,8 +49,8 @@ class _Posted:
         self._is_direct = is_direct
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = Headers(scope=scope)
-        check_media_type(headers.get("content-type", ""), headers.get("content-encoding", ""))
+        headers = exchange_in(scope).headers
+        check_media_type(headers.first(b"content-type") or "", headers.first(b"content-encoding") or "")
         app = self._handled if self._is_direct() else self._app
         await app(scope, receive, send)
 
@@ -57,27 +60,27 @@ def route_table(
 ) -> list[Route]:
     """Return all routes; ``app`` is BentoML's, which has the POST routes too, unless they are ``direct``."""
 
-    def get(path: str, handler: Handler) -> Route:
-        return Route(path, _Handled(endpoints, handler), methods=["GET"])
+    def get(path: str, find: Find) -> Route:
+        return Route(path, _Handled(endpoints, find), methods=["GET"])
 
-    def post(path: str, handler: Handler) -> Route:
-        return Route(path, _Posted(app, _Handled(endpoints, handler), is_direct), methods=["POST"])
+    def post(path: str, find: Find) -> Route:
+        return Route(path, _Posted(app, _Handled(endpoints, find), is_direct), methods=["POST"])
 
     return [
-        post(GENERATE, lambda site, request: site.drawing.generate(request)),
-        post(ARITHMETIC, lambda site, request: site.drawing.arithmetic(request)),
-        post(INTERPOLATE, lambda site, request: site.drawing.interpolate(request)),
-        get("/images/{model}/{seed}/{index}.png", lambda site, request: site.images.image(request)),
-        get("/models", lambda site, request: site.catalogue.models(request)),
-        get("/models/{name}", lambda site, request: site.catalogue.model(request)),
-        get("/models/{name}/preview.png", lambda site, request: site.images.preview(request)),
-        get("/livez", lambda site, request: site.operation.livez(request)),
-        get("/healthz", lambda site, request: site.operation.livez(request)),
-        get("/readyz", lambda site, request: site.operation.readyz(request)),
-        get("/metrics", lambda site, request: site.operation.metrics(request)),
-        get("/", lambda site, request: site.guide.about(request)),
-        get("/openapi.json", lambda site, request: site.docs.document(request)),
-        get("/docs", lambda site, request: site.docs.page(request)),
-        get("/docs/{asset}", lambda site, request: site.docs.asset(request)),
-        get("/problems/{slug}", lambda site, request: site.guide.problem(request)),
+        post(GENERATE, lambda site: site.drawing.generate),
+        post(ARITHMETIC, lambda site: site.drawing.arithmetic),
+        post(INTERPOLATE, lambda site: site.drawing.interpolate),
+        get("/images/{model}/{seed}/{index}.png", lambda site: site.images.image),
+        get("/models", lambda site: site.catalogue.models),
+        get("/models/{name}", lambda site: site.catalogue.model),
+        get("/models/{name}/preview.png", lambda site: site.images.preview),
+        get("/livez", lambda site: site.operation.livez),
+        get("/healthz", lambda site: site.operation.livez),
+        get("/readyz", lambda site: site.operation.readyz),
+        get("/metrics", lambda site: site.operation.metrics),
+        get("/", lambda site: site.guide.about),
+        get("/openapi.json", lambda site: site.docs.document),
+        get("/docs", lambda site: site.docs.page),
+        get("/docs/{asset}", lambda site: site.docs.asset),
+        get("/problems/{slug}", lambda site: site.guide.problem),
     ]

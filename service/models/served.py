@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from contract.manifest import ImageOutput, Manifest
 from service.backend import ModelBackend, most_latents
@@ -29,17 +30,17 @@ class ServedModel:
     preview: bytes | None
     """A PNG of what the model draws, if its directory has one."""
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The model's name."""
         return self.manifest.name
 
-    @property
+    @cached_property
     def version(self) -> int:
         """The model's version."""
         return self.manifest.version
 
-    @property
+    @cached_property
     def is_image(self) -> bool:
         """Whether the model draws images, not vectors."""
         return isinstance(self.manifest.output, ImageOutput)

@@ -12,7 +12,7 @@ from service.metrics import Metrics
 metrics = Metrics()
 backend = object()
 metrics.name_backend(backend, "grey", 1)
-metrics.images["grey", "1"].inc(3)
+metrics.rows_delivered("grey", 1, 3)
 metrics.waiting_changed(backend, 5)
 if sys.argv[1] == "killed":
     os.kill(os.getpid(), signal.SIGKILL)
