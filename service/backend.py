@@ -18,7 +18,7 @@ from contract.latents import Truncation, graph_input, standard_normal
 from contract.manifest import ImageOutput, LatentSpec, VectorOutput
 from service.engine import Lanes, Output
 from service.errors import ModelOutputFault
-from service.jobs import Part
+from service.jobs import Outcomes, Part
 
 Float32 = NDArray[np.float32]
 Drawn = NDArray[np.uint8] | Float32
@@ -133,18 +133,37 @@ class ModelBackend:
         self._lanes = lanes
         self._observe_inference = observe_inference
 
-    async def run(self, parts: Sequence[Part[Rows]], *, alone: bool = False) -> Sequence[Drawn | Exception]:
+    def run(
+        self,
+        parts: Sequence[Part[Rows]],
+        done: Callable[[Outcomes[Drawn]], None],
+        *,
+        alone: bool = False,
+    ) -> None:
         """Draw the rows of all parts in one run; a part whose output is not finite gets its own fault.
 
         On the engine's threads; but a row that is ``alone`` is drawn at once, if that is quick: to wake a
         thread on an idle processor, and to be woken by it, may take longer than the row.
         """
-        if alone and self._session.is_quick:
-            outcomes, seconds = self._draw(parts, alone=True)
+
+        def ended(drawn: tuple[list[Drawn | Exception], float] | None, error: Exception | None) -> None:
+            if drawn is None:
+                assert error is not None
+                done(error)
+                return
+            outcomes, seconds = drawn
+            self._observe_inference(seconds)
+            done(outcomes)
+
+        if not (alone and self._session.is_quick):
+            self._lanes.run(ended, self._draw, parts)
+            return
+        try:
+            drawn = self._draw(parts, alone=True)
+        except Exception as error:  # noqa: BLE001 - the batcher's to deal with, as if from a lane
+            done(error)
         else:
-            outcomes, seconds = await self._lanes.run(self._draw, parts)
-        self._observe_inference(seconds)
-        return outcomes
+            ended(drawn, None)
 
     def _draw(
         self, parts: Sequence[Part[Rows]], *, alone: bool = False

@@ -22,14 +22,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
+from functools import partial
 from itertools import islice
 from operator import attrgetter
 from typing import Any, Protocol
 
 from service.errors import DeadlineExceeded, QueueFull, Unavailable
 from service.fair_shares import fair_shares
-from service.jobs import Backend, Delivery, Job, Part, PayloadT, ResultT, Watcher
+from service.jobs import Backend, Delivery, Job, Outcomes, Part, PayloadT, ResultT, Watcher
 
 
 class Observer(Protocol):
@@ -44,6 +45,8 @@ class Observer(Protocol):
     def job_started(self, backend: Any, waited_s: float) -> None:  # noqa: ANN401 - any backend
         """A job's first rows begin, after having waited."""
 
+
+_Batch = list[tuple[Job[Any, Any], Part[Any]]]
 
 # After so long without company a job is reckoned to be alone.
 _LONELY_S = 0.1
@@ -80,8 +83,10 @@ class Batcher:
         self._stopwatch = stopwatch or (lambda: asyncio.get_running_loop().time())
         self._observer = observer
         self._queues: dict[Backend[Any, Any], _Queue] = {}
-        self._runs: set[asyncio.Task[None]] = set()
+        self._busy = 0
+        self._repeats: set[asyncio.Task[None]] = set()
         self._draining = False
+        self._freed: asyncio.Future[None] | None = None
         self._turn = 0
         self._short_until = 0.0
         self._jobs = 0
@@ -129,7 +134,10 @@ class Batcher:
         self._jobs += 1
         if self._jobs > 1:
             self._crowded_at = loop.time()
-        self._pump()
+        if self._is_alone(job):
+            loop.call_soon(self._pump)  # others may have come with it, whose turn is next
+        else:
+            self._pump()
         expiry = loop.call_at(deadline, _expire, job)
         try:
             return await job.done
@@ -141,8 +149,9 @@ class Batcher:
     async def drain(self) -> None:
         """Refuse new jobs from now on, and return when all accepted ones are done."""
         self._draining = True
-        while self._runs:
-            await asyncio.wait(self._runs)
+        while self._busy:
+            self._freed = asyncio.get_running_loop().create_future()
+            await self._freed
 
     @property
     def draining(self) -> bool:
@@ -170,7 +179,7 @@ class Batcher:
 
     def _pump(self) -> None:
         """Start runs while lanes are idle and rows wait."""
-        while len(self._runs) < self._lanes and self._start_one():
+        while self._busy < self._lanes and self._start_one():
             pass
 
     def _start_one(self) -> bool:
@@ -181,14 +190,14 @@ class Batcher:
             if batch:
                 self._turn += 1
                 queue.last_turn = self._turn
-                self._runs.add(asyncio.get_running_loop().create_task(self._run(queue.backend, batch)))
+                self._begin(queue.backend, batch)
                 return True
         return False
 
-    def _next_batch(self, queue: _Queue) -> list[tuple[Job[Any, Any], Part[Any]]]:
+    def _next_batch(self, queue: _Queue) -> _Batch:
         """Take the rows of the next run off the queue."""
         now = asyncio.get_running_loop().time()
-        idle_lanes = self._lanes - len(self._runs)
+        idle_lanes = self._lanes - self._busy
         for line in queue.lines():
             if not line:
                 continue
@@ -204,31 +213,52 @@ class Batcher:
                 return batch
         return []
 
-    async def _run(self, backend: Backend[Any, Any], batch: list[tuple[Job[Any, Any], Part[Any]]]) -> None:
-        try:
-            rows = sum(part.rows for _, part in batch)
-            now = self._stopwatch()
-            self._observer.run_started(backend, rows)
-            for job, _ in batch:
-                job.begin(now)
-                job.batch_rows = max(job.batch_rows, rows)
-                if job.started is None:
-                    job.started = now
-                    self._observer.job_started(backend, now - job.admitted)
-            outcomes = await _attempt(backend, batch, alone=self._is_alone(batch[0][0]))
-            now = self._stopwatch()
-            for (job, part), outcome in zip(batch, outcomes, strict=True):
-                job.settle(part, outcome, now)
-        finally:
-            task = asyncio.current_task()
-            assert task is not None
-            self._runs.discard(task)
-            self._pump()
+    def _begin(self, backend: Backend[Any, Any], batch: _Batch) -> None:
+        self._busy += 1
+        rows = sum(part.rows for _, part in batch)
+        now = self._stopwatch()
+        self._observer.run_started(backend, rows)
+        for job, _ in batch:
+            job.begin(now)
+            job.batch_rows = max(job.batch_rows, rows)
+            if job.started is None:
+                job.started = now
+                self._observer.job_started(backend, now - job.admitted)
+        alone = self._is_alone(batch[0][0])
+        backend.run([part for _, part in batch], partial(self._end, backend, batch), alone=alone)
+
+    def _end(self, backend: Backend[Any, Any], batch: _Batch, outcomes: Outcomes[Any]) -> None:
+        """Take in what came of a run: as soon as it is there the lane goes on, then callers are told."""
+        if isinstance(outcomes, Exception) and len(batch) > 1:
+            repeat = asyncio.get_running_loop().create_task(self._repeat(backend, batch))
+            self._repeats.add(repeat)
+            repeat.add_done_callback(self._repeats.discard)
+            return
+        self._busy -= 1
+        now = self._stopwatch()
+        self._pump()
+        of_each = [outcomes] if isinstance(outcomes, Exception) else outcomes
+        for (job, part), outcome in zip(batch, of_each, strict=True):
+            job.settle(part, outcome, now)
+        if self._freed is not None and not self._freed.done():
+            self._freed.set_result(None)
+
+    async def _repeat(self, backend: Backend[Any, Any], batch: _Batch) -> None:
+        """Run each job's part of a failed run alone, so that the fault stays with its owner."""
+        loop = asyncio.get_running_loop()
+        outcomes: list[Any] = []
+        for job, part in batch:
+            if not job.alive(loop.time()):
+                outcomes.append(DeadlineExceeded("The deadline passed before all rows were run."))
+                continue
+            done: asyncio.Future[Outcomes[Any]] = loop.create_future()
+            backend.run([part], done.set_result, alone=False)
+            outcome = await done
+            outcomes.append(outcome if isinstance(outcome, Exception) else outcome[0])
+        self._end(backend, batch, outcomes)
 
 
-def _taken(
-    line: deque[Job[Any, Any]], jobs: list[Job[Any, Any]], most: int
-) -> list[tuple[Job[Any, Any], Part[Any]]]:
+def _taken(line: deque[Job[Any, Any]], jobs: list[Job[Any, Any]], most: int) -> _Batch:
     """Take so many rows off a line's jobs, in fair shares; jobs with rows left go to its end."""
     batch = []
     waiting = [job.rows - job.next_row for job in jobs]
@@ -246,25 +276,3 @@ def _taken(
 def _expire(job: Job[Any, Any]) -> None:
     if not job.done.done():
         job.done.set_exception(DeadlineExceeded("The deadline passed before all rows were run."))
-
-
-async def _attempt(
-    backend: Backend[Any, Any], batch: list[tuple[Job[Any, Any], Part[Any]]], *, alone: bool = False
-) -> Sequence[Any]:
-    """Run the batch; if the run fails, run each job's part alone, so that the fault stays with its owner."""
-    try:
-        outcomes = list(await backend.run([part for _, part in batch], alone=alone))
-        assert len(outcomes) == len(batch), "a backend answers every part"
-    except Exception as error:  # noqa: BLE001 - whatever a backend raises belongs to the jobs, not to the batcher
-        if len(batch) == 1:
-            return [error]
-    else:
-        return outcomes
-    loop = asyncio.get_running_loop()
-    outcomes = []
-    for job, part in batch:
-        if job.alive(loop.time()):
-            outcomes.extend(await _attempt(backend, [(job, part)]))
-        else:
-            outcomes.append(DeadlineExceeded("The deadline passed before all rows were run."))
-    return outcomes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -27,6 +27,10 @@ class Part(Generic[PayloadT]):
         return self.stop - self.start
 
 
+Outcomes = Sequence[ResultT | Exception] | Exception
+"""What came of a run: each part's result, or the fault that is that part's own; or why the run failed."""
+
+
 class Backend(Protocol[PayloadT, ResultT_co]):
     """What runs rows. Hashable by identity; one for each model."""
 
@@ -42,11 +46,14 @@ class Backend(Protocol[PayloadT, ResultT_co]):
     def queue_limit(self) -> int:
         """The most rows that may wait."""
 
-    async def run(self, parts: Sequence[Part[PayloadT]], *, alone: bool) -> Sequence[ResultT_co | Exception]:
-        """Return each part's result, or the fault that is that part's own; raise if the run failed.
+    def run(
+        self, parts: Sequence[Part[PayloadT]], done: Callable[[Outcomes[ResultT_co]], None], *, alone: bool
+    ) -> None:
+        """Start a run; call ``done`` once, on the event loop, with what came of it. Never raises.
 
-        A run that is ``alone`` may keep the event loop for some milliseconds: nobody else has been there for
-        a while.
+        That may be before this returns: a run that is ``alone`` may keep the event loop for some
+        milliseconds, as nobody else has been there for a while. Callbacks, not coroutines: through tasks
+        and futures a lane would wait for three turns of a busy loop until it is given more to do.
         """
 
 

@@ -1,7 +1,7 @@
 """The engine's threads: they run one call at a time each, and hand what comes of it to the event loop.
 
 An executor does the same by way of two futures, three locks and two chained callbacks, which cost nearly
-twice as much (``docs/performance.md``).
+twice as much, and two more turns of the loop (``docs/performance.md``).
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ from typing import Any, TypeVar
 
 ReturnT = TypeVar("ReturnT")
 
-_Call = tuple[asyncio.AbstractEventLoop, "asyncio.Future[Any]", Callable[..., Any], tuple[Any, ...]]
+Done = Callable[[ReturnT | None, Exception | None], None]
+"""Called with what a call returned, or with what it raised."""
+
+_Call = tuple[asyncio.AbstractEventLoop, Done[Any], Callable[..., Any], tuple[Any, ...]]
 
 
 class Lanes:
@@ -30,12 +33,9 @@ class Lanes:
         for thread in self._threads:
             thread.start()
 
-    def run(self, function: Callable[..., ReturnT], *args: Any) -> asyncio.Future[ReturnT]:  # noqa: ANN401 - any arguments
-        """Call the function on a thread; the future is of the running event loop."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[ReturnT] = loop.create_future()
-        self._calls.put((loop, future, function, args))
-        return future
+    def run(self, done: Done[ReturnT], function: Callable[..., ReturnT], *args: Any) -> None:  # noqa: ANN401 - any arguments
+        """Call the function on a thread, and then ``done`` on the running event loop."""
+        self._calls.put((asyncio.get_running_loop(), done, function, args))
 
     def close(self) -> None:
         """End the threads once they have made all calls."""
@@ -46,21 +46,12 @@ class Lanes:
 
     def _work(self) -> None:
         while (call := self._calls.get()) is not None:
-            loop, future, function, args = call
+            loop, done, function, args = call
             result, error = None, None
             try:
                 result = function(*args)
-            except BaseException as raised:  # noqa: BLE001 - the caller's, whatever it is
+            except Exception as raised:  # noqa: BLE001 - the caller's, whatever it is
                 error = raised
             with contextlib.suppress(RuntimeError):  # a loop that is closed has nobody left who waits
-                loop.call_soon_threadsafe(_settle, future, result, error)
-            del call, future, function, args, result, error  # nothing is kept alive while waiting
-
-
-def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:  # noqa: ANN401 - any result
-    if future.done():
-        return
-    if error is not None:
-        future.set_exception(error)
-    else:
-        future.set_result(result)
+                loop.call_soon_threadsafe(done, result, error)
+            del call, done, function, args, result, error  # nothing is kept alive while waiting

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from service.jobs import Part
+from service.jobs import Outcomes, Part
 
 FOREVER = 1e9
 
@@ -57,8 +57,21 @@ class RecordingBackend:
     runs: list[Run] = field(default_factory=list)
     running: int = 0
     most_running: int = 0
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
-    async def run(self, parts: Sequence[Part[Load]], *, alone: bool) -> Sequence[list[object] | Exception]:
+    def run(
+        self, parts: Sequence[Part[Load]], done: Callable[[Outcomes[list[object]]], None], *, alone: bool
+    ) -> None:
+        async def play() -> None:
+            try:
+                outcomes: Outcomes[list[object]] = await self.draw(parts, alone=alone)
+            except Crash as error:
+                outcomes = error
+            done(outcomes)
+
+        self._tasks.add(asyncio.get_running_loop().create_task(play()))
+
+    async def draw(self, parts: Sequence[Part[Load]], *, alone: bool) -> Sequence[list[object] | Exception]:
         self.runs.append(Run(asyncio.get_running_loop().time(), tuple(parts), alone))
         self.running += 1
         self.most_running = max(self.most_running, self.running)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -40,6 +41,13 @@ def rows(*firsts: float, classes: list[int] | None = None) -> Rows:
     return Rows(z_ND, None if classes is None else np.eye(3, dtype=np.float32)[classes])
 
 
+async def drawn(backend: ModelBackend, parts: Sequence[Part[Rows]], **how: bool) -> Sequence[object]:
+    """Return what came of a run."""
+    future: asyncio.Future[Sequence[object]] = asyncio.get_running_loop().create_future()
+    backend.run(parts, future.set_result, **how)
+    return await future
+
+
 def run(*parts: Part[Rows], session: object = None, prior: Prior = Prior.NORMAL) -> list[object]:
     with contextlib.closing(Lanes(1)) as lanes:
         backend = ModelBackend(
@@ -50,7 +58,7 @@ def run(*parts: Part[Rows], session: object = None, prior: Prior = Prior.NORMAL)
             lanes=lanes,
             observe_inference=lambda _: None,
         )
-        return list(asyncio.run(backend.run(parts)))
+        return list(asyncio.run(drawn(backend, parts)))
 
 
 def test_each_part_gets_the_rows_it_asked_for() -> None:
@@ -157,6 +165,6 @@ def test_a_quick_row_that_is_alone_is_drawn_where_it_is_asked_for(
             lanes=lanes,
             observe_inference=lambda _: None,
         )
-        [drawn] = asyncio.run(backend.run([Part(rows(1), 0, 1)], alone=alone))
-    assert drawn.tolist() == [[1.0, 0.5]]
+        [result] = asyncio.run(drawn(backend, [Part(rows(1), 0, 1)], alone=alone))
+    assert result.tolist() == [[1.0, 0.5]]
     assert (session.thread == threading.get_ident()) == session.alone == (is_quick and alone)

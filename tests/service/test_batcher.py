@@ -237,8 +237,8 @@ def test_work_that_expired_while_the_loop_was_blocked_is_not_started_either() ->
     """The clock is past the deadline before the timer of it could fire."""
 
     class Blocking(RecordingBackend):
-        async def run(self, parts: Sequence[Part[Load]], **how: bool) -> Sequence[list[object] | Exception]:
-            results = await super().run(parts, **how)
+        async def draw(self, parts: Sequence[Part[Load]], **how: bool) -> Sequence[list[object] | Exception]:
+            results = await super().draw(parts, **how)
             asyncio.get_running_loop().block(10.0)
             return results
 

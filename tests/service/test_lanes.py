@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -19,9 +20,23 @@ def lanes() -> Iterator[Lanes]:
         yield running
 
 
+def called(lanes: Lanes, function: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
+    """Return a future of what a call on the lanes comes to."""
+    future = asyncio.get_running_loop().create_future()
+
+    def done(result: Any, error: Exception | None) -> None:
+        if not future.done():
+            future.set_result(result) if error is None else future.set_exception(error)
+
+    lanes.run(done, function, *args)
+    return future
+
+
 def test_calls_are_made_on_other_threads_and_their_results_come_back(lanes: Lanes) -> None:
     async def play() -> list[tuple[int, int]]:
-        return await asyncio.gather(*(lanes.run(lambda n: (n, threading.get_ident()), n) for n in range(50)))
+        return await asyncio.gather(
+            *(called(lanes, lambda n: (n, threading.get_ident()), n) for n in range(50))
+        )
 
     results = asyncio.run(play())
     assert [number for number, _ in results] == list(range(50))
@@ -41,7 +56,7 @@ def test_so_many_calls_run_at_once_and_no_more(lanes: Lanes) -> None:
             at_once -= 1
 
     async def play() -> None:
-        await asyncio.gather(*(lanes.run(call) for _ in range(8)))
+        await asyncio.gather(*(called(lanes, call) for _ in range(8)))
 
     asyncio.run(play())
     assert most == 2
@@ -53,8 +68,8 @@ def test_what_a_call_raises_is_raised_where_it_is_awaited(lanes: Lanes) -> None:
 
     async def play() -> str:
         with pytest.raises(LookupError, match="mine"):
-            await lanes.run(call)
-        return await lanes.run(lambda: "and the thread goes on")
+            await called(lanes, call)
+        return await called(lanes, lambda: "and the thread goes on")
 
     assert asyncio.run(play()) == "and the thread goes on"
 
@@ -64,13 +79,13 @@ def test_nobody_need_wait_for_a_result(lanes: Lanes) -> None:
     gate = threading.Event()
 
     async def leave() -> None:
-        waiting = asyncio.ensure_future(asyncio.wait_for(lanes.run(gate.wait, 30), 0.01))
+        waiting = asyncio.ensure_future(asyncio.wait_for(called(lanes, gate.wait, 30), 0.01))
         with pytest.raises(TimeoutError):
             await waiting
-        lanes.run(gate.wait, 30)
+        called(lanes, gate.wait, 30)
 
     async def stay() -> int:
-        return await lanes.run(lambda: 7)
+        return await called(lanes, lambda: 7)
 
     asyncio.run(leave())
     gate.set()
@@ -87,7 +102,7 @@ def test_closing_waits_for_all_calls() -> None:
     async def play() -> None:
         lanes = Lanes(1)
         for number in range(5):
-            lanes.run(call, number)
+            called(lanes, call, number)
         await asyncio.to_thread(lanes.close)
 
     asyncio.run(play())

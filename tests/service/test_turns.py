@@ -46,9 +46,9 @@ def test_a_short_job_waits_for_a_short_run_of_a_long_one_at_most(lanes: int) -> 
     """Once short jobs come, long ones run two rows at a time; each second of a run is a row's."""
 
     class Slow(RecordingBackend):
-        async def run(self, parts: Sequence[Part[Load]], **how: bool) -> Sequence[list[object] | Exception]:
+        async def draw(self, parts: Sequence[Part[Load]], **how: bool) -> Sequence[list[object] | Exception]:
             self.seconds = float(sum(part.rows for part in parts)) * 0.01
-            return await super().run(parts, **how)
+            return await super().draw(parts, **how)
 
     backend = Slow(max_batch=32, quantum=2)
     waits: list[float] = []
