@@ -30,7 +30,7 @@ async def unless_client_leaves(receive: Receive, work: Coroutine[Any, Any, Retur
             left = True
             task.cancel()
 
-    departure = asyncio.ensure_future(_departure(receive))
+    departure = asyncio.get_running_loop().create_task(_departure(receive))
     departure.add_done_callback(leave)
     try:
         return await work

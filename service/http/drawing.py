@@ -57,17 +57,17 @@ class DrawingEndpoints:
         # Large bodies are read one at a time: what they become is many times their size.
         self._heavy = asyncio.Semaphore(1)
 
-    async def generate(self, request: Request) -> Response:
+    def generate(self, request: Request) -> Awaitable[Response]:
         """``POST /generate``."""
-        return await self._answer(request, _SAMPLING)
+        return self._answer(request, _SAMPLING)
 
-    async def arithmetic(self, request: Request) -> Response:
+    def arithmetic(self, request: Request) -> Awaitable[Response]:
         """``POST /arithmetic``."""
-        return await self._answer(request, _ARITHMETIC)
+        return self._answer(request, _ARITHMETIC)
 
-    async def interpolate(self, request: Request) -> Response:
+    def interpolate(self, request: Request) -> Awaitable[Response]:
         """``POST /interpolate``."""
-        return await self._answer(request, _INTERPOLATION)
+        return self._answer(request, _INTERPOLATION)
 
     async def _answer(self, request: Request, case: UseCase) -> Response:
         async def work(deadline: float) -> Response:
