@@ -10,11 +10,13 @@ from __future__ import annotations
 import gc
 import logging
 import os
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
 
 import bentoml
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import ASGIApp
 
 from service.preflight import check_or_exit, settings_or_exit
 
@@ -22,11 +24,15 @@ from service.preflight import check_or_exit, settings_or_exit
 SETTINGS = settings_or_exit(os.environ)
 logging.getLogger("forger").setLevel(logging.INFO)
 
-from service.http.answering import answer
-from service.http.edge import Edge, Site
-from service.http.routes import ARITHMETIC, GENERATE, INTERPOLATE
-from service.runtime import Runtime
+from service.http.paths import ARITHMETIC, GENERATE, INTERPOLATE
 from service.supervision import end_if_a_worker_cannot_start, give_up
+
+if TYPE_CHECKING:
+    from service.http.edge import Edge, Site
+
+# ruff: noqa: PLC0415
+# What only a worker needs is imported where one uses it: the supervisor imports this module as well, before
+# it starts any, and everybody would wait for it.
 
 
 class WholeRequest(bentoml.IODescriptor):  # type: ignore[misc]  # BentoML exports it untyped
@@ -59,6 +65,9 @@ class Forger:
     """Draws images from trained generators."""
 
     def __init__(self) -> None:
+        from service.http.edge import Site
+        from service.runtime import Runtime
+
         try:
             self.runtime = Runtime(SETTINGS)
         except Exception as error:  # noqa: BLE001 - whatever it is, there is nothing to serve
@@ -72,17 +81,17 @@ class Forger:
     @bentoml.api(route=GENERATE, input_spec=WholeRequest, output_spec=WholeResponse)  # type: ignore[untyped-decorator]
     async def generate(self, request: Request, /) -> Response:
         """Draw images or vectors."""
-        return await answer(self.drawing.generate, request)
+        return await _answer(self.drawing.generate, request)
 
     @bentoml.api(route=ARITHMETIC, input_spec=WholeRequest, output_spec=WholeResponse)  # type: ignore[untyped-decorator]
     async def arithmetic(self, request: Request, /) -> Response:
         """Draw a weighted sum of latents."""
-        return await answer(self.drawing.arithmetic, request)
+        return await _answer(self.drawing.arithmetic, request)
 
     @bentoml.api(route=INTERPOLATE, input_spec=WholeRequest, output_spec=WholeResponse)  # type: ignore[untyped-decorator]
     async def interpolate(self, request: Request, /) -> Response:
         """Draw a path through keyframes."""
-        return await answer(self.drawing.interpolate, request)
+        return await _answer(self.drawing.interpolate, request)
 
     @bentoml.on_deployment  # type: ignore[untyped-decorator]
     @staticmethod
@@ -100,9 +109,21 @@ class Forger:
         await self.runtime.close()
 
 
+async def _answer(endpoint: Callable[[Request], Awaitable[Response]], request: Request) -> Response:
+    from service.http.answering import answer
+
+    return await answer(endpoint, request)
+
+
+def _edge(app: ASGIApp, site: Callable[[], Site]) -> Edge:
+    from service.http.edge import Edge
+
+    return Edge(app, site)
+
+
 def _site() -> Site:
     site: Site = bentoml.get_current_service().site
     return site
 
 
-Forger.add_asgi_middleware(Edge, site=_site)  # type: ignore[attr-defined]  # the decorator made it a Service
+Forger.add_asgi_middleware(_edge, site=_site)  # type: ignore[attr-defined]  # the decorator made it a Service

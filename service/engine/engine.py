@@ -30,7 +30,9 @@ class Engine:
         narrow = self._runtime(model, threads=1)
         if self.device == "cpu" and self.threads >= _WIDE_THREADS and len(model) <= _SMALL_ENOUGH_TWICE:
             wide = self._runtime(model, threads=_WIDE_THREADS)
-        return Session(narrow, graph, max_batch=max_batch, device=self.device, wide=wide)
+        return Session(
+            narrow, graph, max_batch=max_batch, device=self.device, wide=wide, threads=self.threads
+        )
 
     def _runtime(self, model: bytes, threads: int) -> Any:  # noqa: ANN401 - onnxruntime is untyped
         options = onnxruntime.SessionOptions()

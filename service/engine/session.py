@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,7 +75,10 @@ class Session:
         max_batch: int,
         device: Device,
         wide: Any = None,  # noqa: ANN401 - the same
+        threads: int = 1,
     ) -> None:
+        """Prove the sessions, on so many threads."""
+        self._threads = threads
         self._narrow, self._wide = narrow, wide
         self._graph = graph
         self._fused = graph.pixels is not None
@@ -145,13 +149,16 @@ class Session:
     def _is_bit_identical(self, z_ND: Float32, weights_NK: Float32 | None) -> bool:
         """Tell whether rows come out the same from the first and the last places of other batches."""
         reference = self._raw(self._narrow, z_ND, weights_NK)
-        for turn, size in enumerate(probed_batches(self.max_batch)):
-            places = (slice(0, size), slice(self.max_batch - size, self.max_batch))
-            for place in places if size <= _THOROUGHLY_PROBED else places[turn % 2 :][:1]:
-                drawn = self._raw(self._narrow, z_ND[place], _rows(weights_NK, place))
-                if drawn.tobytes() != reference[place].tobytes():
-                    return False
-        return True
+
+        def holds(place: slice) -> bool:
+            drawn = self._raw(self._narrow, z_ND[place], _rows(weights_NK, place))
+            return drawn.tobytes() == reference[place].tobytes()
+
+        first, *others = _probed_places(self.max_batch)
+        if not holds(first):  # most kernels that differ at all differ for a single row
+            return False
+        with ThreadPoolExecutor(self._threads) as pool:
+            return all(pool.map(holds, others))
 
     def _short_rows(self) -> int:
         """Return the most rows, a power of two, of a run that takes little time, or 0."""
@@ -184,6 +191,15 @@ class Session:
             if self._raw(self._wide, *one).tobytes() != self._raw(self._narrow, *one).tobytes():
                 return False
         return True
+
+
+def _probed_places(max_batch: int) -> list[slice]:
+    """Return batches, by where they lie in the largest one: a single row first."""
+    places: list[slice] = []
+    for turn, size in enumerate(probed_batches(max_batch)):
+        both = (slice(0, size), slice(max_batch - size, max_batch))
+        places.extend(both if size <= _THOROUGHLY_PROBED else both[turn % 2 :][:1])
+    return places or [slice(0, max_batch)]
 
 
 def _rows(array: Float32 | None, place: slice) -> Float32 | None:

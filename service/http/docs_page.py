@@ -10,13 +10,13 @@ import asyncio
 import importlib.util
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from service.errors import UnknownRoute
 from service.http.conditional import is_known
-from service.http.openapi.document import build_document
 from service.http.openapi.served import ServedDocument, ServedFile
 from service.runtime import Runtime
 
@@ -84,9 +84,8 @@ class DocsEndpoints:
     """The document for programs, the page for people."""
 
     def __init__(self, runtime: Runtime) -> None:
-        self._document = ServedDocument(
-            lambda: build_document(runtime.repository, runtime.settings, list(ASSETS))
-        )
+        self._runtime = runtime
+        self._document = ServedDocument(self._build)
 
     async def document(self, request: Request) -> Response:
         """``GET /openapi.json``."""
@@ -105,6 +104,11 @@ class DocsEndpoints:
         if file is None:
             raise UnknownRoute("The page has no such file.")
         return _answer(request, file)
+
+    def _build(self) -> dict[str, Any]:
+        from service.http.openapi.document import build_document  # noqa: PLC0415 - a tenth of every start
+
+        return build_document(self._runtime.repository, self._runtime.settings, list(ASSETS))
 
     @cached_property
     def _files(self) -> dict[str, ServedFile]:

@@ -13,10 +13,7 @@ from service.http.answering import Endpoint, answer
 from service.http.body import check_media_type
 from service.http.endpoints import Endpoints
 from service.http.exchange import exchange_in
-
-GENERATE = "/generate"
-ARITHMETIC = "/arithmetic"
-INTERPOLATE = "/interpolate"
+from service.http.paths import ARITHMETIC, GENERATE, INTERPOLATE
 
 Find = Callable[[Endpoints], Endpoint]
 

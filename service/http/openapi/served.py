@@ -6,11 +6,11 @@ import asyncio
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 
 from contract.digests import sha256_digest
-from service.http.openapi.schemas import Json
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class ServedFile:
 class ServedDocument:
     """A document that is built by the first who asks; whoever asks meanwhile waits for it."""
 
-    def __init__(self, build: Callable[[], Json]) -> None:
+    def __init__(self, build: Callable[[], dict[str, Any]]) -> None:
         self._build = build
         self._lock = threading.Lock()
         self._file: ServedFile | None = None
