@@ -45,6 +45,8 @@ class Contender:
     requirements: tuple[str, ...] = ()
     works: dict[str, Workload] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
+    is_ours: bool = False
+    """Whether it runs in Forger's own environment."""
 
 
 def forger(model: str) -> Contender:
@@ -79,6 +81,23 @@ _TRITON = {ONE: _OPEN_INFERENCE[ONE], MANY: Workload("/v2/models/raw/infer", _AS
 PEERS_BY_NAME = {
     one.name: one
     for one in (
+        Contender(
+            "bare",
+            (
+                "{python}",
+                "-m",
+                "uvicorn",
+                "bare_app:app",
+                "--port",
+                "{port}",
+                "--no-access-log",
+                "--log-level",
+                "warning",
+            ),
+            works=_PLAIN,
+            environment={"PYTHONPATH": f"{ROOT}{os.pathsep}{PEERS}"},
+            is_ours=True,
+        ),
         Contender(
             "fastapi",
             (
@@ -226,6 +245,8 @@ class Server:
 
 def environment_of(contender: Contender, cache: Path) -> Path:
     """Return the folder of binaries of the contender's environment, which is made if it is not there."""
+    if contender.is_ours:
+        return Path(sys.executable).parent
     folder = cache / "environments" / contender.name.partition(",")[0]
     ready = folder / ".ready"
     wanted = "\n".join(contender.requirements)
