@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.errors import DeadlineExceeded, InputFault, InvalidInput, Unavailable
+from service.errors import InputFault, InvalidInput, Unavailable
 from service.generation.arithmetic import place_arithmetic, read_arithmetic
 from service.generation.interpolation import place_interpolate, read_interpolate
 from service.generation.order import Drawing, Order
@@ -19,10 +19,10 @@ from service.generation.sampling import place_generate, read_generate
 from service.generation.studio import LIGHT_ROWS
 from service.http.answering import Answer
 from service.http.body import parse_json, read_body
-from service.http.departure import unless_client_leaves
 from service.http.event_stream import EventStream
 from service.http.exchange import exchange_of
 from service.http.negotiation import accepted, negotiate
+from service.http.patience import Patience
 from service.models.repository import Repository
 from service.packaging.answer import Package, is_light, package
 from service.packaging.events import EVENT_STREAM
@@ -70,12 +70,11 @@ class DrawingEndpoints:
         return self._answer(request, _INTERPOLATION)
 
     async def _answer(self, request: Request, case: UseCase) -> Response:
-        async def work(deadline: float) -> Response:
+        with patience_with(request, self._runtime) as patience:
             length = exchange_of(request).headers.first(b"content-length")
             body = await read_body(request.receive, length, self._runtime.settings.max_body_bytes)
-            return await unless_client_leaves(request.receive, self._carry_out(request, case, body, deadline))
-
-        return await within_deadline(request, self._runtime, work)
+            patience.watch()
+            return await self._carry_out(request, case, body, patience.deadline)
 
     async def _carry_out(self, request: Request, case: UseCase, body: bytes, deadline: float) -> Response:
         order = await self._understand(body, case)
@@ -132,22 +131,15 @@ def stages(drawing: Drawing, packed: Package) -> str:
     return f"queue;dur={queue:.3f}, inference;dur={inference:.3f}, encode;dur={encode:.3f}"
 
 
-async def within_deadline(
-    request: Request, runtime: Runtime, work: Callable[[float], Awaitable[ReturnT]]
-) -> ReturnT:
-    """Return what ``work`` returns, given the time of the loop's clock at which the request's ends.
+def patience_with(request: Request, runtime: Runtime) -> Patience:
+    """Return the block in which a request is answered.
 
-    Raises ``Unavailable`` while the service stops, ``InvalidInput`` for a wrong X-Timeout-Ms, and
-    ``DeadlineExceeded``.
+    Raises ``Unavailable`` while the service stops, and ``InvalidInput`` for a wrong X-Timeout-Ms.
     """
     deadline = _deadline(request, runtime.settings.deadline_ms)
     if runtime.draining:
         raise Unavailable("The service is stopping and takes no more work.")
-    try:
-        async with asyncio.timeout_at(deadline):
-            return await work(deadline)
-    except TimeoutError:
-        raise DeadlineExceeded("The deadline passed before the answer was ready.") from None
+    return Patience(request.receive, deadline)
 
 
 def _deadline(request: Request, longest_ms: int) -> float:

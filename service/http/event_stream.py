@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 from service.errors import ClientLeft
 from service.generation.studio import Showing, Studio
 from service.http.answering import record
-from service.http.departure import unless_client_leaves
+from service.http.patience import Patience
 from service.http.problems import problem_document
 from service.packaging.events import EVENT_STREAM, event, events
 
@@ -43,7 +43,9 @@ class EventStream(Response):
         """Send the events as they come; a client that leaves ends the work for it."""
         try:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-            await unless_client_leaves(receive, self._send_events(send))
+            with Patience(receive) as patience:
+                patience.watch()
+                await self._send_events(send)
         except ClientLeft as error:
             record(error, self._request)
         finally:

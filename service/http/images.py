@@ -19,8 +19,7 @@ from service.generation.order import Order
 from service.generation.sampling import place_generate
 from service.http.answering import Answer
 from service.http.conditional import is_known
-from service.http.departure import unless_client_leaves
-from service.http.drawing import draw, stages, within_deadline
+from service.http.drawing import draw, patience_with, stages
 from service.http.query import named_model, parameters, wrong_parameter
 from service.models.served import ServedModel
 from service.packaging.facts import Facts
@@ -82,14 +81,11 @@ class ImageEndpoints:
         if is_known(request, headers["ETag"]):
             return Response(status_code=304, headers=headers)
 
-        async def work(deadline: float) -> Response:
-            drawing, packed = await unless_client_leaves(
-                request.receive, draw(self._runtime, order, PNG, deadline)
-            )
-            timed = {**packed.headers, **headers, "Server-Timing": stages(drawing, packed)}
-            return Answer(packed.body, PNG, timed)
-
-        return await within_deadline(request, self._runtime, work)
+        with patience_with(request, self._runtime) as patience:
+            patience.watch()
+            drawing, packed = await draw(self._runtime, order, PNG, patience.deadline)
+        timed = {**packed.headers, **headers, "Server-Timing": stages(drawing, packed)}
+        return Answer(packed.body, PNG, timed)
 
 
 def _asked(path: dict[str, str], given: dict[str, str], model: ServedModel) -> dict[str, Any]:
