@@ -143,7 +143,7 @@ class ModelBackend:
         """Draw the rows of all parts in one run; a part whose output is not finite gets its own fault.
 
         On the engine's threads; but a row that is ``alone`` is drawn at once, if that is quick: to wake a
-        thread on an idle processor, and to be woken by it, may take longer than the row.
+        thread on an idle processor, and to be woken by it, takes a good part of the row's own time.
         """
 
         def ended(drawn: tuple[list[Drawn | Exception], float] | None, error: Exception | None) -> None:
@@ -156,17 +156,19 @@ class ModelBackend:
             done(outcomes)
 
         if not (alone and self._session.is_quick):
-            self._lanes.run(ended, self._draw, parts)
+            self._lanes.run(ended, self._draw, parts, alone)
             return
         try:
-            drawn = self._draw(parts, alone=True)
+            drawn = self._draw(parts, alone)
         except Exception as error:  # noqa: BLE001 - the batcher's to deal with, as if from a lane
             done(error)
         else:
             ended(drawn, None)
 
     def _draw(
-        self, parts: Sequence[Part[Rows]], *, alone: bool = False
+        self,
+        parts: Sequence[Part[Rows]],
+        alone: bool,  # noqa: FBT001 - handed on by the lanes, by position
     ) -> tuple[list[Drawn | Exception], float]:
         """Return each part's outcome, and the seconds that the model took for all of them."""
         z_ND = _graph_inputs(parts, self._latent)

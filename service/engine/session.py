@@ -14,6 +14,7 @@ import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,8 @@ Float32 = NDArray[np.float32]
 _THOROUGHLY_PROBED = 33
 _WIDELY_PROBED = 8
 _SHORT_S = 0.002
-_TRIES = 3
+_QUICK_S = 0.004
+_TRIES = 8
 
 
 @dataclass(frozen=True)
@@ -87,11 +89,10 @@ class Session:
         self.bit_identical = False
         self.padding = paddings(max_batch, device)[-1]
         self._prove(device)
-        short_rows = self._short_rows()
-        self.quantum = max(1, short_rows)
-        """The most rows of a run of two milliseconds, as far as that was measured."""
-        self.is_quick = short_rows > 0
-        """Whether a single row takes no longer than that."""
+        self.is_quick = self._takes_at_most(_QUICK_S, 1, alone=True)
+        """Whether a single row that is alone takes four milliseconds at most."""
+        self.quantum = self._short_rows()
+        """The most rows of a run of two milliseconds, and at least one."""
 
     def draw(self, z_ND: Float32, weights_NK: Float32 | None, *, alone: bool = False) -> Output:
         """Run N rows, 1 to ``max_batch``; a single one that is ``alone`` on several threads."""
@@ -161,22 +162,20 @@ class Session:
             return all(pool.map(holds, others))
 
     def _short_rows(self) -> int:
-        """Return the most rows, a power of two, of a run that takes little time, or 0."""
+        """Return the most rows, a power of two, of a run that takes little time, or 1."""
+        sizes = [2 << power for power in range(self.max_batch.bit_length() - 1)]
+        return max([1, *takewhile(lambda rows: self._takes_at_most(_SHORT_S, rows), sizes)])
+
+    def _takes_at_most(self, most_s: float, rows: int, *, alone: bool = False) -> bool:
+        """Tell whether a run takes so long at most. Once is enough: the machine may be busy with others."""
         z_ND, weights_NK = self._probe()
-
-        def seconds(size: int) -> float:
-            place = slice(0, size)
+        place = slice(0, rows)
+        for _ in range(_TRIES):
             begun = time.perf_counter()
-            self.draw(z_ND[place], _rows(weights_NK, place))
-            return time.perf_counter() - begun
-
-        short = 0
-        for size in (1 << power for power in range(self.max_batch.bit_length())):
-            # Once is enough: when it was not, the machine may have been busy with something else.
-            if not any(seconds(size) <= _SHORT_S for _ in range(_TRIES)):
-                break
-            short = size
-        return short
+            self.draw(z_ND[place], _rows(weights_NK, place), alone=alone)
+            if time.perf_counter() - begun <= most_s:
+                return True
+        return False
 
     def _pixels_follow_the_rule(self, z_ND: Float32, weights_NK: Float32 | None) -> bool:
         names = [self._graph.output, self._graph.pixels]
