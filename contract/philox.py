@@ -89,7 +89,7 @@ def _array_words(seeds_N: UInt64, indices_N: UInt64, stream: Stream, blocks: int
     counter_NB4[..., 1] = (indices_N & _LOW)[:, None]
     counter_NB4[..., 2] = (indices_N >> _HALF)[:, None]
     counter_NB4[..., 3] = stream
-    return philox4x32(counter_NB4, key_N2).reshape(len(seeds_N), -1)
+    return philox4x32(counter_NB4, key_N2).reshape(len(seeds_N), 4 * blocks)
 
 
 class _Lanes:
@@ -141,4 +141,4 @@ def _packed_words(seeds: list[int], indices: list[int], stream: Stream, blocks: 
     pairs = np.empty((len(seeds) * blocks, 2), "<u8")
     pairs[:, 0] = lanes.unpacked(first | second << _BITS)
     pairs[:, 1] = lanes.unpacked(third | fourth << _BITS)
-    return pairs.view("<u4").astype(np.uint32, copy=False).reshape(len(seeds), -1)
+    return pairs.view("<u4").astype(np.uint32, copy=False).reshape(len(seeds), 4 * blocks)

@@ -9,8 +9,9 @@ What it promises:
 - No run holds more than ``backend.max_batch`` rows; a larger job becomes several runs.
 - Nothing is started after its deadline, or after its caller was cancelled.
 - Rows are shared out fairly. A job of more rows than ``backend.quantum`` is *long*, others are short. Short
-  and long jobs take turns, and all of a kind get an equal share of a run. While short jobs come, a run of
-  long ones is of one job, and no more than the quantum: one row is never stuck behind many.
+  and long jobs take turns, and all of a kind get an equal share of a run. While short jobs come, long ones
+  leave a lane to them; if there is but one, a run of long ones is of one job, and no more than the quantum:
+  one row is never stuck behind many.
 - A run that fails is repeated job by job, so that a fault harms only the job it belongs to.
 - Runs are greedy: nothing waits for company. What piles up while the lanes are busy is a batch.
 
@@ -67,7 +68,7 @@ class _Queue:
 
     def line_of(self, job: Job[Any, Any]) -> deque[Job[Any, Any]]:
         """Return the line in which a job waits."""
-        return self.long if job.rows > self.backend.quantum else self.short
+        return self.long if job.is_long_for(self.backend) else self.short
 
     def lines(self) -> Iterable[deque[Job[Any, Any]]]:
         """Return both lines, the one whose turn it is first."""
@@ -84,6 +85,7 @@ class Batcher:
         self._observer = observer
         self._queues: dict[Backend[Any, Any], _Queue] = {}
         self._busy = 0
+        self._busy_with_long = 0
         self._repeats: set[asyncio.Task[None]] = set()
         self._draining = False
         self._freed: asyncio.Future[None] | None = None
@@ -204,7 +206,10 @@ class Batcher:
             most = min(queue.backend.max_batch, -(-queue.rows // idle_lanes))
             jobs = most
             if line is queue.long and now < self._short_until:
-                most, jobs = min(most, queue.backend.quantum), 1
+                if self._lanes == 1:
+                    most, jobs = min(most, queue.backend.quantum), 1
+                elif self._busy_with_long == self._lanes - 1:
+                    continue
             candidates = islice((job for job in line if job.alive(now)), jobs)
             batch = _taken(line, list(candidates), most)
             if batch:
@@ -215,6 +220,7 @@ class Batcher:
 
     def _begin(self, backend: Backend[Any, Any], batch: _Batch) -> None:
         self._busy += 1
+        self._busy_with_long += _is_long(backend, batch)
         rows = sum(part.rows for _, part in batch)
         now = self._stopwatch()
         self._observer.run_started(backend, rows)
@@ -235,6 +241,7 @@ class Batcher:
             repeat.add_done_callback(self._repeats.discard)
             return
         self._busy -= 1
+        self._busy_with_long -= _is_long(backend, batch)
         now = self._stopwatch()
         self._pump()
         of_each = [outcomes] if isinstance(outcomes, Exception) else outcomes
@@ -256,6 +263,10 @@ class Batcher:
             outcome = await done
             outcomes.append(outcome if isinstance(outcome, Exception) else outcome[0])
         self._end(backend, batch, outcomes)
+
+
+def _is_long(backend: Backend[Any, Any], batch: _Batch) -> bool:
+    return batch[0][0].is_long_for(backend)
 
 
 def _taken(line: deque[Job[Any, Any]], jobs: list[Job[Any, Any]], most: int) -> _Batch:

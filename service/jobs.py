@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 PayloadT = TypeVar("PayloadT")
 ResultT = TypeVar("ResultT")
@@ -106,6 +106,10 @@ class Job(Generic[PayloadT, ResultT]):
     def waiting(self) -> int:
         """How many rows have not been started."""
         return self.rows - self.next_row
+
+    def is_long_for(self, backend: Backend[Any, Any]) -> bool:
+        """Tell whether the job has more rows than keep nobody waiting for long."""
+        return self.rows > backend.quantum
 
     def alive(self, now: float) -> bool:
         """Tell whether anybody still waits for it, and its time is not up."""

@@ -66,6 +66,10 @@ def test_a_row_does_not_depend_on_its_neighbours(seeds: list[int], index: int, c
     assert np.array_equal(together, np.stack(alone))
 
 
+def test_no_rows_have_no_words() -> None:
+    assert random_words([], [], Stream.LATENT, 9).shape == (0, 9)
+
+
 def test_streams_of_one_seed_differ() -> None:
     drawn = {stream: tuple(random_words([5], [9], stream, 4)[0].tolist()) for stream in Stream}
     assert len(set(drawn.values())) == len(Stream)
