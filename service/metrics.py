@@ -1,6 +1,6 @@
 """The service's metrics, for Prometheus. Labels are bounded: route templates, models, slugs.
 
-What happens is noted in a :class:`~service.tally.Tally`, and written before anybody reads it.
+What happens is noted in a :class:`~service.tally.Tally`, and written before this process renders it.
 Under BentoML the values lie in files that all worker processes share (``PROMETHEUS_MULTIPROC_DIR``), and
 what is rendered is their sum; without it they lie in this process.
 """

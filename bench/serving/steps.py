@@ -14,7 +14,7 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -90,28 +90,30 @@ def steps(runtime: Runtime) -> dict[str, Step]:
     }
 
 
-def microseconds(step: Step, *, cold: bool) -> float:
-    """Return the median time of a step."""
-    times = []
+def _timed(times: list[float], *, cold: bool) -> Iterator[None]:
+    """Yield so often; append the seconds that were spent each time until the next was asked for."""
     for _ in range(_CALLS):
         if cold:
             _EVICTED[::64] += 1
             _EVICTED.sum()
         begun = time.perf_counter()
-        step()
+        yield
         times.append(time.perf_counter() - begun)
+
+
+def microseconds(step: Step, *, cold: bool) -> float:
+    """Return the median time of a step."""
+    times: list[float] = []
+    for _ in _timed(times, cold=cold):
+        step()
     return statistics.median(times) * 1e6
 
 
 async def _microseconds(step: Callable[[], Awaitable[object]], *, cold: bool) -> float:
-    times = []
-    for _ in range(_CALLS):
-        if cold:
-            _EVICTED[::64] += 1
-            _EVICTED.sum()
-        begun = time.perf_counter()
+    """Return the median time of a step that is awaited."""
+    times: list[float] = []
+    for _ in _timed(times, cold=cold):
         await step()
-        times.append(time.perf_counter() - begun)
     return statistics.median(times) * 1e6
 
 

@@ -88,10 +88,11 @@ class Session:
         self.provider = str(narrow.get_providers()[0])
         self.bit_identical = False
         self.padding = paddings(max_batch, device)[-1]
-        self._prove(device)
-        self.is_quick = self._takes_at_most(_QUICK_S, 1, alone=True)
+        probe = self._probe()
+        self._prove(device, *probe)
+        self.is_quick = self._takes_at_most(_QUICK_S, 1, *probe, alone=True)
         """Whether a single row that is alone takes four milliseconds at most."""
-        self.quantum = self._short_rows()
+        self.quantum = self._short_rows(*probe)
         """The most rows of a run of two milliseconds, and at least one."""
 
     def draw(self, z_ND: Float32, weights_NK: Float32 | None, *, alone: bool = False) -> Output:
@@ -116,9 +117,8 @@ class Session:
             feed[self._graph.class_weights] = _padded(weights_NK, size)
         return feed
 
-    def _prove(self, device: Device) -> None:
+    def _prove(self, device: Device, z_ND: Float32, weights_NK: Float32 | None) -> None:
         """Choose the padding, and leave the shortcuts out that do not give the same bits."""
-        z_ND, weights_NK = self._probe()
         self._choose_padding(device, z_ND, weights_NK)
         if self._fused and not self._pixels_follow_the_rule(z_ND, weights_NK):
             logger.warning("the graph's own pixels differ from the pixel rule: they are made outside of it")
@@ -161,14 +161,19 @@ class Session:
         with ThreadPoolExecutor(self._threads) as pool:
             return all(pool.map(holds, others))
 
-    def _short_rows(self) -> int:
+    def _short_rows(self, z_ND: Float32, weights_NK: Float32 | None) -> int:
         """Return the most rows, a power of two, of a run that takes little time, or 1."""
         sizes = [2 << power for power in range(self.max_batch.bit_length() - 1)]
-        return max([1, *takewhile(lambda rows: self._takes_at_most(_SHORT_S, rows), sizes)])
 
-    def _takes_at_most(self, most_s: float, rows: int, *, alone: bool = False) -> bool:
+        def is_short(rows: int) -> bool:
+            return self._takes_at_most(_SHORT_S, rows, z_ND, weights_NK)
+
+        return max([1, *takewhile(is_short, sizes)])
+
+    def _takes_at_most(
+        self, most_s: float, rows: int, z_ND: Float32, weights_NK: Float32 | None, *, alone: bool = False
+    ) -> bool:
         """Tell whether a run takes so long at most. Once is enough: the machine may be busy with others."""
-        z_ND, weights_NK = self._probe()
         place = slice(0, rows)
         for _ in range(_TRIES):
             begun = time.perf_counter()

@@ -89,7 +89,7 @@ def _labels(
         for term, place in zip(request.terms, places, strict=True):
             refuse_label(term.class_label, place)
         return None
-    reader = label_reader(tuple(classes))
+    reader = label_reader(classes)
     own = [
         None if term.class_label is None else reader.one(term.class_label, NOWHERE, place)
         for term, place in zip(request.terms, places, strict=True)

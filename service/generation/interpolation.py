@@ -105,7 +105,7 @@ def _keyframe_labels(
             refuse_label(keyframe.class_label, place)
         return None
     _all_or_none([keyframe.class_label for keyframe in keyframes], "class_label")
-    reader = label_reader(tuple(classes))
+    reader = label_reader(classes)
     return [
         reader.one(keyframe.class_label, origin, place)
         for keyframe, origin, place in zip(keyframes, ends, places, strict=True)

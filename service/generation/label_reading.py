@@ -37,7 +37,7 @@ def read_labels(
     if classes is None:
         refuse_label(class_label, place)
         return None
-    reader = label_reader(tuple(classes))
+    reader = label_reader(classes)
     if isinstance(class_label, list):
         return reader.each_of(class_label, origins, place)
     if class_label is None:
@@ -153,5 +153,9 @@ class LabelReader:
         return f"give an index from 0 to {last}, a name ({shown}{more}), weights of these{also}"
 
 
-label_reader = lru_cache(maxsize=64)(LabelReader)
-"""The reader of a model's classes, kept: a thousand names take longer to learn than an image to draw."""
+_reader = lru_cache(maxsize=64)(LabelReader)
+
+
+def label_reader(classes: Sequence[str]) -> LabelReader:
+    """Return the reader of a model's classes, which is kept: a thousand names take a while to learn."""
+    return _reader(tuple(classes))
