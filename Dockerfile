@@ -4,8 +4,8 @@
 #   docker build --tag forger:cpu --target cpu .   without
 #   docker run --rm --publish 3000:3000 forger:cpu
 #
-# Other models: --volume "$PWD/models:/models:ro". A read-only root file system needs two writable
-# places: --read-only --tmpfs /tmp --tmpfs /var/lib/forger:uid=10001.
+# Other models: --volume "$PWD/models:/models:ro". A read-only root file system needs one writable
+# place: --read-only --tmpfs /tmp.
 
 FROM python:3.13.15-slim-bookworm@sha256:2325bb286ec344af3e5898cc224b5844e2707ac6e26b1632516fd3edc84a5e26 AS python
 ENV LANG=C.UTF-8
@@ -34,21 +34,19 @@ COPY models /models/
 FROM python AS runtime
 RUN groupadd --gid 10001 forger \
     && useradd --uid 10001 --gid forger --home-dir /var/lib/forger --create-home --shell /usr/sbin/nologin forger
-# BENTOML_CONTAINERIZED stays unset: with it BentoML would not start a worker again that has died.
 ENV PATH=/opt/forger/bin:$PATH \
     PYTHONUNBUFFERED=1 \
-    BENTOML_DO_NOT_TRACK=True \
-    BENTOML_HOME=/var/lib/forger \
-    BENTOML_HOST=0.0.0.0 \
-    BENTOML_PORT=3000 \
+    HOST=0.0.0.0 \
+    PORT=3000 \
     FORGER_MODELS_DIR=/models
 WORKDIR /srv/forger
 EXPOSE 3000
 USER 10001:10001
-# On SIGTERM the server finishes what it has accepted, for at most 30 s: give docker stop more (--time 35).
+# On SIGTERM the server finishes what it has accepted, for at most FORGER_GRACE_MS (30,000): give docker stop
+# more (--time 35).
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 CMD ["python", "-c", "import http.client, os, sys; server = http.client.HTTPConnection('127.0.0.1', int(os.environ['BENTOML_PORT']), timeout=4); server.request('GET', '/readyz'); sys.exit(server.getresponse().status != 200)"]
-ENTRYPOINT ["python", "-m", "bentoml", "serve", "service.app:Forger", "--timeout-graceful-shutdown", "30"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 CMD ["python", "-c", "import http.client, os, sys; server = http.client.HTTPConnection('127.0.0.1', int(os.environ['PORT']), timeout=4); server.request('GET', '/readyz'); sys.exit(server.getresponse().status != 200)"]
+ENTRYPOINT ["python", "-m", "service"]
 
 FROM runtime AS cpu
 COPY --from=requirements-cpu /opt/forger /opt/forger

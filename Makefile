@@ -33,7 +33,7 @@ help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  \1\t/p' Makefile | expand -t 12
 
 serve: $(SERVE_READY) ## serve models/ on HOST (127.0.0.1) and PORT (3000)
-	@exec tools/serve $(SERVE_PYTHON)
+	@exec $(SERVE_PYTHON) -m service
 
 test: $(DEV_READY) ## run the tests; ARGS="-k batcher" passes options to pytest
 	@$(DEV_PYTHON) -m pytest $(ARGS)

@@ -115,6 +115,12 @@ async def _answer(endpoint: Callable[[Request], Awaitable[Response]], request: R
     return await answer(endpoint, request)
 
 
+def running() -> Forger:
+    """Return the service of this process, once its application has started."""
+    service: Forger = bentoml.get_current_service()
+    return service
+
+
 def _edge(app: ASGIApp, site: Callable[[], Site]) -> Edge:
     from service.http.edge import Edge
 
@@ -122,8 +128,7 @@ def _edge(app: ASGIApp, site: Callable[[], Site]) -> Edge:
 
 
 def _site() -> Site:
-    site: Site = bentoml.get_current_service().site
-    return site
+    return running().site
 
 
 Forger.add_asgi_middleware(_edge, site=_site)  # type: ignore[attr-defined]  # the decorator made it a Service

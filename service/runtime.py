@@ -7,6 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from service.batcher import Batcher
+from service.door import Door
 from service.engine import Engine
 from service.generation.studio import Studio
 from service.metrics import Metrics
@@ -23,6 +24,7 @@ class Runtime:
         """Load the models; raises ``InvalidSettings`` if there can be no service."""
         self.settings = settings
         self.metrics = Metrics()
+        self.door = Door()
         self._engine = Engine(settings.device, settings.threads)
         self.repository = load_models(settings, self._engine, self.metrics.run_ended)
         for model in self.repository.all():
@@ -32,13 +34,9 @@ class Runtime:
         self._pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="forger-encode")
         self.studio = Studio(self._batcher, self._pool)
 
-    @property
-    def draining(self) -> bool:
-        """Whether the service finishes its work and takes no more."""
-        return self._batcher.draining
-
     async def close(self) -> None:
         """Refuse new work, finish what was accepted, and end the threads."""
+        self.door.close()
         await self._batcher.drain()
         self._pool.shutdown(wait=True)
         self._engine.close()

@@ -79,6 +79,9 @@ class Settings(BaseModel):
         description="1 to 16777216 vectors waiting for a model, at least FORGER_MAX_VECTORS",
     )
     deadline_ms: int = Field(30_000, ge=1, le=600_000, description="1 to 600000 milliseconds a request")
+    grace_ms: int = Field(
+        30_000, ge=0, le=600_000, description="0 to 600000 milliseconds to finish requests in when stopped"
+    )
     max_body_bytes: int = Field(
         8 * 1024 * 1024, ge=1024, le=1024 * 1024 * 1024, description="1024 to 1073741824 bytes a body"
     )

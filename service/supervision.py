@@ -1,7 +1,7 @@
-"""A worker that cannot start ends the whole service: BentoML would start it again for ever.
+"""A worker that cannot start ends the whole service; under ``bentoml serve`` it would be tried for ever.
 
-BentoML's supervisor process starts the workers. It leaves its process id in the environment that they
-inherit, and a worker that fails to load tells it so with a signal.
+Our own supervisor sees it by itself. BentoML's would start the worker anew; it leaves its process id in the
+environment that workers inherit, and one that fails to load tells it so with a signal.
 """
 
 from __future__ import annotations
@@ -30,4 +30,6 @@ def give_up(error: Exception) -> NoReturn:
     parent = os.getppid()
     if os.environ.get(_SUPERVISOR) == str(parent):
         os.kill(parent, _SIGNAL)
-    raise SystemExit(f"forger: {error}") from error
+    logging.shutdown()
+    # At once: everybody whom an exception would pass on its way out would log it again, with its trace.
+    os._exit(1)

@@ -205,7 +205,7 @@ class Server:
         }
         if self.contender.name == "forger":
             environment |= {"HOST": "127.0.0.1", "PORT": port, "FORGER_MODELS_DIR": str(self._models)}
-            return [str(ROOT / "tools/serve"), sys.executable], ROOT, environment
+            return [sys.executable, "-m", "service"], ROOT, environment
         binaries = environment_of(self.contender, self._cache)
         filled = {"bin": str(binaries), "python": str(binaries / "python"), "port": port}
         environment |= {

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.errors import InputFault, InvalidInput, Unavailable
+from service.errors import InputFault, InvalidInput
 from service.generation.arithmetic import place_arithmetic, read_arithmetic
 from service.generation.interpolation import place_interpolate, read_interpolate
 from service.generation.order import Drawing, Order
@@ -134,11 +134,9 @@ def stages(drawing: Drawing, packed: Package) -> str:
 def patience_with(request: Request, runtime: Runtime) -> Patience:
     """Return the block in which a request is answered.
 
-    Raises ``Unavailable`` while the service stops, and ``InvalidInput`` for a wrong X-Timeout-Ms.
+    Raises ``InvalidInput`` for a wrong X-Timeout-Ms.
     """
     deadline = _deadline(request, runtime.settings.deadline_ms)
-    if runtime.draining:
-        raise Unavailable("The service is stopping and takes no more work.")
     return Patience(request.receive, deadline)
 
 

@@ -16,7 +16,8 @@ from starlette.requests import Request
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.errors import MethodNotAllowed, UnknownRoute
+from service.door import Door
+from service.errors import MethodNotAllowed, Unavailable, UnknownRoute
 from service.http.answering import refuse
 from service.http.cors import CrossOrigin
 from service.http.endpoints import Endpoints
@@ -28,6 +29,9 @@ from service.metrics import Metrics
 from service.runtime import Runtime
 
 _CLIENT_LEFT = 499
+
+# What is answered while the service stops: whether it lives, and what it has done.
+_OPEN_TO_THE_LAST = frozenset({"/livez", "/healthz", "/metrics"})
 
 
 class Edge:
@@ -56,6 +60,7 @@ class Edge:
         scope = _without_prefix(scope, site.root_path)
         exchange = open_exchange(scope, site.root_path)
         wire = _Wire(send, exchange, site)
+        site.door.inside += 1
         try:
             await self._dispatch(scope, receive, wire, exchange)
         except Exception as error:
@@ -63,6 +68,7 @@ class Edge:
                 raise
             await refuse(error, Request(scope))(scope, receive, wire.send)
         finally:
+            site.door.inside -= 1
             wire.finish()
 
     async def _dispatch(self, scope: Scope, receive: Receive, wire: _Wire, exchange: Exchange) -> None:
@@ -73,6 +79,8 @@ class Edge:
             return
         route = self._route(scope)
         exchange.route = route.path
+        if site.door.is_closed and route.path not in _OPEN_TO_THE_LAST:
+            raise Unavailable("The service is stopping and takes no more work.")
         if method not in (route.methods or ()):
             raise MethodNotAllowed(method, route.methods or ())
         site.keys.check(route.path, exchange.headers)
@@ -97,6 +105,7 @@ class Site:
 
     endpoints: Endpoints
     metrics: Metrics
+    door: Door
     cross_origin: CrossOrigin
     keys: ApiKeys
     root_path: str
@@ -108,6 +117,7 @@ class Site:
         return cls(
             Endpoints(runtime),
             runtime.metrics,
+            runtime.door,
             CrossOrigin(settings.cors_origins),
             ApiKeys(settings.api_keys),
             settings.root_path,
@@ -169,6 +179,8 @@ class _Wire:
         else:
             headers.append((b"server-timing", timing))
         headers.append((b"x-request-id", self._exchange.request_id.encode("ascii")))
+        if self._site.door.is_closed:
+            headers.append((b"connection", b"close"))
         if self._site.cross_origin.is_on:
             origin = self._exchange.headers.first(b"origin")
             self._site.cross_origin.mark(origin, MutableHeaders(scope=start))

@@ -8,7 +8,6 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.errors import Unavailable
 from service.metrics import MEDIA_TYPE
 from service.runtime import Runtime
 
@@ -24,9 +23,7 @@ class OperationEndpoints:
         return _status("alive")
 
     async def readyz(self, _request: Request) -> Response:
-        """``GET /readyz``: the models are loaded and work is taken."""
-        if self._runtime.draining:
-            raise Unavailable("The service is stopping and takes no more work.")
+        """``GET /readyz``: the models are loaded and work is taken. At a closed door the edge refuses it."""
         return _status("ready")
 
     async def metrics(self, _request: Request) -> Response:

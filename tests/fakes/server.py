@@ -24,10 +24,7 @@ def free_port() -> int:
 
 
 def command(port: int) -> list[str]:
-    return [
-        sys.executable, "-m", "bentoml", "serve", "service.app:Forger",
-        "--host", "127.0.0.1", "--port", str(port), "--timeout-graceful-shutdown", "30",
-    ]  # fmt: skip
+    return [sys.executable, "-m", "service", "--host", "127.0.0.1", "--port", str(port)]
 
 
 def environment(home: Path, **settings: object) -> dict[str, str]:

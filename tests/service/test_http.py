@@ -280,14 +280,36 @@ def test_an_unexpected_error_is_a_bare_500_that_the_log_explains(
     assert "secret at /etc/path" in caplog.text
 
 
-def test_a_draining_service_takes_no_work_and_is_not_ready(models_dir: Path) -> None:
+def test_a_stopping_service_takes_no_work_and_is_not_ready(models_dir: Path) -> None:
     with local_service(models_dir) as service:
-        service.run(service.runtime._batcher.drain())
-        for response in (service.generate({}), service.get("/readyz")):
+        assert "connection" not in service.get("/readyz").headers
+        service.runtime.door.close()
+        for response in (service.generate({}), service.get("/readyz"), service.get("/models")):
             assert response.status_code == 503
             assert int(response.headers["retry-after"]) >= 1
             assert response.json()["type"] == "/problems/unavailable"
-        assert service.get("/livez").status_code == 200
+            assert response.headers["connection"] == "close"
+        for path in ("/livez", "/healthz", "/metrics"):
+            response = service.get(path)
+            assert (response.status_code, response.headers["connection"]) == (200, "close")
+
+
+def test_who_is_inside_when_the_door_closes_is_served(
+    models_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However far the request had come: here its body is still being read."""
+    with local_service(models_dir) as service:
+        inner = DrawingEndpoints._carry_out
+
+        async def closing(*args: Any) -> Any:
+            assert service.runtime.door.inside == 1
+            service.runtime.door.close()
+            return await inner(*args)
+
+        monkeypatch.setattr(DrawingEndpoints, "_carry_out", closing)
+        response = service.generate({})
+        assert (response.status_code, response.headers["connection"]) == (200, "close")
+        assert service.runtime.door.inside == 0
 
 
 def test_cross_origin_is_off_by_default(service: LocalService) -> None:

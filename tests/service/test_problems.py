@@ -63,7 +63,7 @@ class Client:
             gate.set()
 
     def draining(self) -> httpx.Response:
-        self.service.run(self.service.runtime._batcher.drain())
+        self.service.runtime.door.close()
         return self.post()
 
     def broken(self) -> httpx.Response:

@@ -1,0 +1,71 @@
+"""``python -m service``: serve the models, until SIGTERM or Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+from pathlib import Path
+
+from service.errors import InvalidSettings
+from service.process.listener import open_listener, url_of
+from service.process.supervisor import Supervisor
+from service.settings import load_settings
+
+logger = logging.getLogger("forger")
+
+_HINT = """
+Forger serves on {url}. Draw a seven:
+
+  curl -s {url}/generate -H 'Accept: image/png' -d '{{"class_label": 7, "seed": 1}}' > seven.png
+"""
+
+
+def main() -> None:
+    """Check the settings, open the socket, and supervise a worker."""
+    parser = argparse.ArgumentParser(prog="python -m service", description=__doc__)
+    parser.add_argument(
+        "--host",
+        default=os.environ.get("HOST", "127.0.0.1"),
+        help="IP address to listen on (HOST, or 127.0.0.1)",
+    )
+    parser.add_argument("--port", default=os.environ.get("PORT", "3000"), help="port to listen on (or PORT)")
+    given = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        settings = load_settings(os.environ)
+        listener = open_listener(given.host, _port(given.port))
+    except InvalidSettings as error:
+        sys.exit(f"forger: {error}")
+    url = url_of(listener)
+
+    def announce() -> None:
+        logger.info("ready on %s", url)
+        if sys.stdout.isatty():
+            print(_HINT.format(url=url), flush=True)
+
+    async def supervise() -> int:
+        supervisor = Supervisor(
+            listener, settings.grace_ms / 1000, on_ready=announce, on_death=_forget_metrics
+        )
+        return await supervisor.run()
+
+    sys.exit(asyncio.run(supervise()))
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdecimal()):
+        raise InvalidSettings(f"the port must be a number from 1 to 65535, not {text!r}")
+    return int(text)
+
+
+def _forget_metrics(pid: int, folder: Path) -> None:
+    """Drop the gauges of a worker that has died: what it counted remains."""
+    for file in folder.glob(f"gauge_live*_{pid}.db"):
+        file.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    main()
