@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from contract.latents import Truncation, graph_input, standard_normal
 from contract.manifest import ImageOutput, LatentSpec, VectorOutput
-from service.engine import Lanes, Output
+from service.engine import Halt, Lanes, Output
 from service.errors import ModelOutputFault
 from service.jobs import Outcomes, Part
 
@@ -92,8 +92,18 @@ class Draws(Protocol):
     def is_quick(self) -> bool:
         """Whether a single row keeps nobody waiting for long."""
 
-    def draw(self, z_ND: Float32, weights_NK: Float32 | None, *, alone: bool = False) -> Output:
-        """Return the values of each row; a single one that is ``alone`` may use all threads."""
+    def draw(
+        self,
+        z_ND: Float32,
+        weights_NK: Float32 | None,
+        *,
+        alone: bool = False,
+        halt: Halt | None = None,
+    ) -> Output:
+        """Return the values of each row; a single one that is ``alone`` may use all threads.
+
+        Raises whatever the runtime does when ``halt`` ends it.
+        """
 
 
 def rows_per_run(output: ImageOutput | VectorOutput, max_images: int) -> int:
@@ -139,7 +149,7 @@ class ModelBackend:
         done: Callable[[Outcomes[Drawn]], None],
         *,
         alone: bool = False,
-    ) -> None:
+    ) -> Callable[[], None]:
         """Draw the rows of all parts in one run; a part whose output is not finite gets its own fault.
 
         On the engine's threads; but a row that is ``alone`` is drawn at once, if that is quick: to wake a
@@ -155,20 +165,23 @@ class ModelBackend:
             self._observe_inference(seconds)
             done(outcomes)
 
+        halt = Halt()
         if not (alone and self._session.is_quick):
-            self._lanes.run(ended, self._draw, parts, alone)
-            return
+            self._lanes.run(ended, self._draw, parts, alone, halt)
+            return halt.end
         try:
-            drawn = self._draw(parts, alone)
+            drawn = self._draw(parts, alone, halt)
         except Exception as error:  # noqa: BLE001 - the batcher's to deal with, as if from a lane
             done(error)
         else:
             ended(drawn, None)
+        return halt.end
 
     def _draw(
         self,
         parts: Sequence[Part[Rows]],
         alone: bool,  # noqa: FBT001 - handed on by the lanes, by position
+        halt: Halt,
     ) -> tuple[list[Drawn | Exception], float]:
         """Return each part's outcome, and the seconds that the model took for all of them."""
         z_ND = _graph_inputs(parts, self._latent)
@@ -178,7 +191,7 @@ class ModelBackend:
             if part.payload.weights_NK is not None
         ]
         begun = time.perf_counter()
-        output = self._session.draw(z_ND, joined(weights_NK) if weights_NK else None, alone=alone)
+        output = self._session.draw(z_ND, joined(weights_NK) if weights_NK else None, alone=alone, halt=halt)
         seconds = time.perf_counter() - begun
         all_finite = bool(output.finite_N.all())
         outcomes: list[Drawn | Exception] = []

@@ -7,7 +7,8 @@ What it promises:
 
 - At most ``backend.queue_limit`` rows wait for a backend; more are refused with ``QueueFull``.
 - No run holds more than ``backend.max_batch`` rows; a larger job becomes several runs.
-- Nothing is started after its deadline, or after its caller was cancelled.
+- Nothing is started after its deadline, or after its caller was cancelled; a run under way is ended early
+  once none of its callers remains.
 - Rows are shared out fairly. A job of more rows than ``backend.quantum`` is *long*, others are short. Short
   and long jobs take turns, and all of a kind get an equal share of a run. While short jobs come, long ones
   leave a lane to them; if there is but one, a run of long ones is of one job, and no more than the quantum:
@@ -23,7 +24,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from itertools import islice
 from operator import attrgetter
@@ -32,6 +33,7 @@ from typing import Any, Protocol
 from service.errors import DeadlineExceeded, QueueFull, Unavailable
 from service.fair_shares import fair_shares
 from service.jobs import Backend, Delivery, Job, Outcomes, Part, PayloadT, ResultT, Watcher
+from service.lines import Queue
 
 
 class Observer(Protocol):
@@ -55,24 +57,24 @@ _LONELY_S = 0.1
 _EXPECTED_S = 0.25
 
 
-class _Queue:
-    """The jobs with rows that wait for one backend: short ones and long ones."""
+class _Run:
+    """One call of a backend: the parts that it is of, and the way to end it early."""
 
-    def __init__(self, backend: Backend[Any, Any]) -> None:
+    def __init__(self, backend: Backend[Any, Any], batch: _Batch) -> None:
         self.backend = backend
-        self.short: deque[Job[Any, Any]] = deque()
-        self.long: deque[Job[Any, Any]] = deque()
-        self.rows = 0
-        self.last_turn = 0
-        self.last_was_short = False
+        self.batch = batch
+        self.is_long = batch[0][0].is_long_for(backend)
+        self.under_way = [job for job, _ in batch]
+        self.end_early: Callable[[], None] = _nothing
 
-    def line_of(self, job: Job[Any, Any]) -> deque[Job[Any, Any]]:
-        """Return the line in which a job waits."""
-        return self.long if job.is_long_for(self.backend) else self.short
+    @property
+    def is_for_nobody(self) -> bool:
+        """Whether no caller waits for what is under way."""
+        return all(job.done.done() for job in self.under_way)
 
-    def lines(self) -> Iterable[deque[Job[Any, Any]]]:
-        """Return both lines, the one whose turn it is first."""
-        return (self.long, self.short) if self.last_was_short else (self.short, self.long)
+
+def _nothing() -> None:
+    """There is nothing to end yet."""
 
 
 class Batcher:
@@ -83,8 +85,8 @@ class Batcher:
         self._lanes = lanes
         self._stopwatch = stopwatch or (lambda: asyncio.get_running_loop().time())
         self._observer = observer
-        self._queues: dict[Backend[Any, Any], _Queue] = {}
-        self._busy = 0
+        self._queues: dict[Backend[Any, Any], Queue] = {}
+        self._runs: set[_Run] = set()
         self._busy_with_long = 0
         self._repeats: set[asyncio.Task[None]] = set()
         self._draining = False
@@ -117,7 +119,7 @@ class Batcher:
             raise DeadlineExceeded("The deadline passed before the request could be queued.")
         queue = self._queues.get(backend)
         if queue is None:
-            queue = self._queues[backend] = _Queue(backend)
+            queue = self._queues[backend] = Queue(backend)
         if queue.rows + rows > backend.queue_limit:
             raise QueueFull(
                 f"{queue.rows} rows are waiting for this model and at most {backend.queue_limit} may; "
@@ -151,7 +153,7 @@ class Batcher:
     async def drain(self) -> None:
         """Refuse new jobs from now on, and return when all accepted ones are done."""
         self._draining = True
-        while self._busy:
+        while self._runs:
             self._freed = asyncio.get_running_loop().create_future()
             await self._freed
 
@@ -160,11 +162,11 @@ class Batcher:
         """Whether new jobs are refused."""
         return self._draining
 
-    def _count(self, queue: _Queue, change: int) -> None:
+    def _count(self, queue: Queue, change: int) -> None:
         queue.rows += change
         self._observer.waiting_changed(queue.backend, queue.rows)
 
-    def _forget(self, queue: _Queue, job: Job[Any, Any]) -> None:
+    def _forget(self, queue: Queue, job: Job[Any, Any]) -> None:
         """Drop the rows of a job that was answered, failed, expired or abandoned before all were started."""
         if not job.done.cancel() and not job.done.cancelled():
             job.done.exception()  # marks it as seen: the caller may have been cancelled meanwhile
@@ -172,6 +174,10 @@ class Batcher:
             queue.line_of(job).remove(job)
             self._count(queue, -job.waiting)
             job.next_row = job.rows
+        if job.runs_under_way:
+            for run in list(self._runs):
+                if run.is_for_nobody:
+                    run.end_early()
 
     def _is_alone(self, job: Job[Any, Any]) -> bool:
         """Tell whether the job, of a single row, is the only one, and there has been no other for a while."""
@@ -181,7 +187,7 @@ class Batcher:
 
     def _pump(self) -> None:
         """Start runs while lanes are idle and rows wait."""
-        while self._busy < self._lanes and self._start_one():
+        while len(self._runs) < self._lanes and self._start_one():
             pass
 
     def _start_one(self) -> bool:
@@ -196,10 +202,10 @@ class Batcher:
                 return True
         return False
 
-    def _next_batch(self, queue: _Queue) -> _Batch:
+    def _next_batch(self, queue: Queue) -> _Batch:
         """Take the rows of the next run off the queue."""
         now = asyncio.get_running_loop().time()
-        idle_lanes = self._lanes - self._busy
+        idle_lanes = self._lanes - len(self._runs)
         for line in queue.lines():
             if not line:
                 continue
@@ -219,8 +225,9 @@ class Batcher:
         return []
 
     def _begin(self, backend: Backend[Any, Any], batch: _Batch) -> None:
-        self._busy += 1
-        self._busy_with_long += _is_long(backend, batch)
+        run = _Run(backend, batch)
+        self._runs.add(run)
+        self._busy_with_long += run.is_long
         rows = sum(part.rows for _, part in batch)
         now = self._stopwatch()
         self._observer.run_started(backend, rows)
@@ -231,42 +238,39 @@ class Batcher:
                 job.started = now
                 self._observer.job_started(backend, now - job.admitted)
         alone = self._is_alone(batch[0][0])
-        backend.run([part for _, part in batch], partial(self._end, backend, batch), alone=alone)
+        run.end_early = backend.run([part for _, part in batch], partial(self._end, run), alone=alone)
 
-    def _end(self, backend: Backend[Any, Any], batch: _Batch, outcomes: Outcomes[Any]) -> None:
+    def _end(self, run: _Run, outcomes: Outcomes[Any]) -> None:
         """Take in what came of a run: as soon as it is there the lane goes on, then callers are told."""
-        if isinstance(outcomes, Exception) and len(batch) > 1:
-            repeat = asyncio.get_running_loop().create_task(self._repeat(backend, batch))
+        if isinstance(outcomes, Exception) and len(run.batch) > 1:
+            repeat = asyncio.get_running_loop().create_task(self._repeat(run))
             self._repeats.add(repeat)
             repeat.add_done_callback(self._repeats.discard)
             return
-        self._busy -= 1
-        self._busy_with_long -= _is_long(backend, batch)
+        self._runs.remove(run)
+        self._busy_with_long -= run.is_long
         now = self._stopwatch()
         self._pump()
         of_each = [outcomes] if isinstance(outcomes, Exception) else outcomes
-        for (job, part), outcome in zip(batch, of_each, strict=True):
+        for (job, part), outcome in zip(run.batch, of_each, strict=True):
             job.settle(part, outcome, now)
         if self._freed is not None and not self._freed.done():
             self._freed.set_result(None)
 
-    async def _repeat(self, backend: Backend[Any, Any], batch: _Batch) -> None:
+    async def _repeat(self, run: _Run) -> None:
         """Run each job's part of a failed run alone, so that the fault stays with its owner."""
         loop = asyncio.get_running_loop()
         outcomes: list[Any] = []
-        for job, part in batch:
+        for job, part in run.batch:
             if not job.alive(loop.time()):
                 outcomes.append(DeadlineExceeded("The deadline passed before all rows were run."))
                 continue
             done: asyncio.Future[Outcomes[Any]] = loop.create_future()
-            backend.run([part], done.set_result, alone=False)
+            run.under_way = [job]
+            run.end_early = run.backend.run([part], done.set_result, alone=False)
             outcome = await done
             outcomes.append(outcome if isinstance(outcome, Exception) else outcome[0])
-        self._end(backend, batch, outcomes)
-
-
-def _is_long(backend: Backend[Any, Any], batch: _Batch) -> bool:
-    return batch[0][0].is_long_for(backend)
+        self._end(run, outcomes)
 
 
 def _taken(line: deque[Job[Any, Any]], jobs: list[Job[Any, Any]], most: int) -> _Batch:

@@ -48,10 +48,13 @@ class Backend(Protocol[PayloadT, ResultT_co]):
 
     def run(
         self, parts: Sequence[Part[PayloadT]], done: Callable[[Outcomes[ResultT_co]], None], *, alone: bool
-    ) -> None:
+    ) -> Callable[[], None]:
         """Start a run; call ``done`` once, on the event loop, with what came of it. Never raises.
 
-        That may be before this returns: a run that is ``alone`` may keep the event loop for some
+        What is returned ends the run early, if it can: nobody waits for it any more. ``done`` is called all
+        the same. Once the run is over it does nothing.
+
+        ``done`` may be called before this returns: a run that is ``alone`` may keep the event loop for some
         milliseconds, as nobody else has been there for a while. Callbacks, not coroutines: through tasks
         and futures a lane would wait for three turns of a busy loop until it is given more to do.
         """
@@ -99,7 +102,8 @@ class Job(Generic[PayloadT, ResultT]):
         self.done = done
         self._watcher = watcher
         self._results: dict[int, ResultT] = {}
-        self._rows_done = self._runs_under_way = 0
+        self._rows_done = 0
+        self.runs_under_way = 0
         self._under_way_since = self._run_s = 0.0
 
     @property
@@ -123,14 +127,14 @@ class Job(Generic[PayloadT, ResultT]):
 
     def begin(self, now: float) -> None:
         """Note that a run with a part of the job begins."""
-        if self._runs_under_way == 0:
+        if self.runs_under_way == 0:
             self._under_way_since = now
-        self._runs_under_way += 1
+        self.runs_under_way += 1
 
     def settle(self, part: Part[PayloadT], outcome: ResultT | Exception, now: float) -> None:
         """Take in the outcome of a part, whose run has ended; the last one completes the job."""
-        self._runs_under_way -= 1
-        if self._runs_under_way == 0:
+        self.runs_under_way -= 1
+        if self.runs_under_way == 0:
             self._run_s += now - self._under_way_since
         if self.done.done():
             return

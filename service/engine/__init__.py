@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from service.engine.devices import CPU_PROVIDER, CUDA_PROVIDER, Device, choose_device
 from service.engine.engine import Engine
+from service.engine.halt import Halt
 from service.engine.lanes import Lanes
 from service.engine.session import Graph, Output, Session
 
@@ -13,6 +14,7 @@ __all__ = [
     "Device",
     "Engine",
     "Graph",
+    "Halt",
     "Lanes",
     "Output",
     "Session",

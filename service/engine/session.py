@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from contract.latents import standard_normal
 from contract.pixels import image_batch_to_pixels
 from service.engine.devices import Device
+from service.engine.halt import Halt
 from service.engine.padding import paddings, probed_batches
 
 logger = logging.getLogger("forger.engine")
@@ -95,12 +96,22 @@ class Session:
         self.quantum = self._short_rows(*probe)
         """The most rows of a run of two milliseconds, and at least one."""
 
-    def draw(self, z_ND: Float32, weights_NK: Float32 | None, *, alone: bool = False) -> Output:
-        """Run N rows, 1 to ``max_batch``; a single one that is ``alone`` on several threads."""
+    def draw(
+        self,
+        z_ND: Float32,
+        weights_NK: Float32 | None,
+        *,
+        alone: bool = False,
+        halt: Halt | None = None,
+    ) -> Output:
+        """Run N rows, 1 to ``max_batch``; a single one that is ``alone`` on several threads.
+
+        Raises one of ONNX Runtime's own exceptions when the run fails, or when ``halt`` ends it.
+        """
         rows, graph = len(z_ND), self._graph
         names = [graph.pixels, graph.sums] if self._fused else [graph.output]
         runtime = self._wide if alone and rows == 1 and self._wide is not None else self._narrow
-        drawn = runtime.run(names, self._feed(z_ND, weights_NK))
+        drawn = runtime.run(names, self._feed(z_ND, weights_NK), None if halt is None else halt.options)
         if self._fused:
             return Output(drawn[0][:rows], np.isfinite(drawn[1][:rows]))
         return _checked(drawn[0][:rows], is_image=graph.is_image)

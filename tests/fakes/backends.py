@@ -57,19 +57,29 @@ class RecordingBackend:
     runs: list[Run] = field(default_factory=list)
     running: int = 0
     most_running: int = 0
+    ended_early: int = 0
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def run(
         self, parts: Sequence[Part[Load]], done: Callable[[Outcomes[list[object]]], None], *, alone: bool
-    ) -> None:
+    ) -> Callable[[], None]:
         async def play() -> None:
             try:
                 outcomes: Outcomes[list[object]] = await self.draw(parts, alone=alone)
             except Crash as error:
                 outcomes = error
+            except asyncio.CancelledError:
+                self.ended_early += 1
+                outcomes = Crash("ended early")
             done(outcomes)
 
-        self._tasks.add(asyncio.get_running_loop().create_task(play()))
+        task = asyncio.get_running_loop().create_task(play())
+        self._tasks.add(task)
+
+        def end_early() -> None:
+            task.cancel()
+
+        return end_early
 
     async def draw(self, parts: Sequence[Part[Load]], *, alone: bool) -> Sequence[list[object] | Exception]:
         self.runs.append(Run(asyncio.get_running_loop().time(), tuple(parts), alone))

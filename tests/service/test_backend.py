@@ -30,7 +30,7 @@ class Echo:
     def __init__(self) -> None:
         self.runs: list[int] = []
 
-    def draw(self, z_ND: np.ndarray, weights_NK: np.ndarray | None, *, alone: bool = False) -> Output:
+    def draw(self, z_ND: np.ndarray, weights_NK: np.ndarray | None, **how: object) -> Output:
         self.runs.append(len(z_ND))
         shift = 0 if weights_NK is None else weights_NK.argmax(axis=1)[:, None]
         return Output((z_ND + shift).astype(np.float32), np.isfinite(z_ND).all(axis=1))
@@ -135,7 +135,7 @@ def test_what_was_drawn_is_handed_on_without_a_copy() -> None:
         output = Output(np.ones((3, 2), np.float32), np.ones(3, np.bool_))
         quantum, is_quick = 1, False
 
-        def draw(self, z_ND: np.ndarray, weights_NK: np.ndarray | None, *, alone: bool = False) -> Output:
+        def draw(self, z_ND: np.ndarray, weights_NK: np.ndarray | None, **how: object) -> Output:
             return self.output
 
     results = run(Part(rows(1, 2, 3), 0, 2), Part(rows(1, 2, 3), 2, 3), session=Fixed())
@@ -149,9 +149,9 @@ def test_a_quick_row_that_is_alone_is_drawn_where_it_is_asked_for(
     alone: bool,  # noqa: FBT001 - the same
 ) -> None:
     class Noting(Echo):
-        def draw(self, z_ND: np.ndarray, weights_NK: np.ndarray | None, *, alone: bool = False) -> Output:
+        def draw(self, z_ND: np.ndarray, weights_NK: np.ndarray | None, **how: object) -> Output:
             self.thread = threading.get_ident()
-            self.alone = alone
+            self.alone = how["alone"]
             return super().draw(z_ND, weights_NK)
 
     session = Noting()

@@ -257,6 +257,76 @@ def test_work_that_expired_while_the_loop_was_blocked_is_not_started_either() ->
     assert len(backend.runs) == 1
 
 
+def test_a_run_that_nobody_waits_for_is_ended_early() -> None:
+    """Its callers left, or their time was up; the lane is free at once for who is still there."""
+    backend = RecordingBackend(max_batch=2, seconds=10.0)
+
+    async def play() -> None:
+        loop = asyncio.get_running_loop()
+        batcher = Batcher(1, RecordingObserver())
+        left = asyncio.ensure_future(batcher.submit(backend, load("left", 1), 1, FOREVER))
+        await asyncio.sleep(1.0)
+        late = asyncio.ensure_future(batcher.submit(backend, load("late", 1), 1, 4.0))
+        next_one = asyncio.ensure_future(batcher.submit(backend, load("next", 1), 1, FOREVER))
+        await asyncio.sleep(1.0)
+        left.cancel()
+        await asyncio.sleep(0.5)
+        assert backend.ended_early == 1
+        assert [run.at for run in backend.runs] == [0.0, 2.0]
+        with pytest.raises(DeadlineExceeded):
+            await late
+        assert backend.ended_early == 1, "somebody else waits for this run"
+        assert flat(await next_one) == [("next", 0)]
+        assert loop.time() == 12.0
+
+    run_virtually(play())
+
+
+def test_a_run_of_several_jobs_ends_early_with_the_last_of_them() -> None:
+    backend = RecordingBackend(max_batch=8, seconds=10.0)
+
+    async def play() -> None:
+        batcher = Batcher(1, RecordingObserver())
+        busy = asyncio.ensure_future(batcher.submit(backend, load("busy", 1), 1, 0.5))
+        await asyncio.sleep(0.1)
+        both = [
+            asyncio.ensure_future(batcher.submit(backend, load(name, 2), 2, deadline))
+            for name, deadline in (("first", 3.0), ("second", 5.0))
+        ]
+        for job in (busy, *both):
+            with pytest.raises(DeadlineExceeded):
+                await job
+        await asyncio.sleep(0)
+        assert asyncio.get_running_loop().time() == 5.0
+        assert backend.ended_early == 2
+        assert [run.at for run in backend.runs] == [0.0, 0.5], "what was ended is not repeated"
+        await asyncio.sleep(0.1)
+        assert backend.running == 0
+        await batcher.drain()
+
+    run_virtually(play())
+
+
+def test_a_repeated_run_ends_early_too() -> None:
+    backend = RecordingBackend(max_batch=8, seconds=10.0)
+
+    async def play() -> None:
+        batcher = Batcher(1, RecordingObserver())
+        jobs = [
+            asyncio.ensure_future(batcher.submit(backend, load(name, 1, crashes=name == "bad"), 1, deadline))
+            for name, deadline in (("busy", FOREVER), ("good", 25.0), ("bad", FOREVER))
+        ]
+        with pytest.raises(DeadlineExceeded):
+            await jobs[1]
+        await asyncio.sleep(0)
+        assert backend.ended_early == 1
+        with pytest.raises(Crash):
+            await jobs[2]
+        assert asyncio.get_running_loop().time() == 35.0
+
+    run_virtually(play())
+
+
 def test_a_failed_run_harms_only_the_request_that_fails_it() -> None:
     backend = RecordingBackend(max_batch=8)
 

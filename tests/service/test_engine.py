@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
+import onnxruntime
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from contract.pixels import to_pixels
-from service.engine import CPU_PROVIDER, CUDA_PROVIDER, Engine, Graph, Session, choose_device
+from service.engine import CPU_PROVIDER, CUDA_PROVIDER, Engine, Graph, Halt, Session, choose_device
 from service.engine import devices as devices_module
 from service.engine import engine as engine_module
 from service.engine.padding import paddings
@@ -18,6 +21,9 @@ from service.models.pixel_graph import PIXELS, SUMS, with_pixels
 from tests.fakes.models import COLOUR, CONDITIONAL, FakeModel, build_graph
 
 NUMBERS = Graph("latent", None, "value", dim=3, classes=None, is_image=False)
+
+
+Feed = dict[str, np.ndarray]
 
 
 class QuirkyRuntime:
@@ -30,7 +36,9 @@ class QuirkyRuntime:
     def get_providers(self) -> list[str]:
         return [CPU_PROVIDER]
 
-    def run(self, outputs: list[str], feed: dict[str, np.ndarray]) -> list[np.ndarray]:
+    def run(
+        self, outputs: list[str], feed: dict[str, np.ndarray], options: object = None
+    ) -> list[np.ndarray]:
         z_ND = feed["latent"]
         self.sizes.append(len(z_ND))
         return [z_ND + np.float32(self._quirk(len(z_ND)))]
@@ -153,7 +161,9 @@ class Painter:
     def get_providers(self) -> list[str]:
         return [CPU_PROVIDER]
 
-    def run(self, outputs: list[str], feed: dict[str, np.ndarray]) -> list[np.ndarray]:
+    def run(
+        self, outputs: list[str], feed: dict[str, np.ndarray], options: object = None
+    ) -> list[np.ndarray]:
         self.asked.append(tuple(outputs))
         image = (feed["latent"] + self._shift).reshape(-1, 3, 1, 1)
         finite = np.where(np.isfinite(image), image, 0)
@@ -244,10 +254,54 @@ def test_how_many_rows_keep_nobody_waiting_is_measured(row_s: float, most: int, 
     """A run of two milliseconds at most: on a busy machine it may hold fewer rows, never more."""
 
     class Slow(QuirkyRuntime):
-        def run(self, outputs: list[str], feed: dict[str, np.ndarray]) -> list[np.ndarray]:
+        def run(
+            self, outputs: list[str], feed: dict[str, np.ndarray], options: object = None
+        ) -> list[np.ndarray]:
             time.sleep(row_s * len(feed["latent"]))
             return super().run(outputs, feed)
 
     loaded = Session(Slow(lambda rows: 0.0), NUMBERS, max_batch=32, device="cpu")
     assert 1 <= loaded.quantum <= most
     assert is_quick or not loaded.is_quick
+
+
+@pytest.mark.parametrize("before_it_begins", [True, False])
+def test_a_run_can_be_ended_early(
+    before_it_begins: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    """By ONNX Runtime itself, between two operators: this one would run for minutes."""
+    size, layers = 1024, 4000
+    nodes = [
+        helper.make_node("MatMul", [f"h{layer}" if layer else "latent", "weight"], [f"h{layer + 1}"])
+        for layer in range(layers)
+    ]
+    weight = numpy_helper.from_array(np.eye(size, dtype=np.float32), "weight")
+    graph = helper.make_graph(
+        nodes,
+        "long",
+        [helper.make_tensor_value_info("latent", TensorProto.FLOAT, ["N", size])],
+        [helper.make_tensor_value_info(f"h{layers}", TensorProto.FLOAT, ["N", size])],
+        [weight],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    runtime = onnxruntime.InferenceSession(model.SerializeToString(), providers=[CPU_PROVIDER])
+    halt = Halt()
+    feed = {"latent": np.zeros((512, size), np.float32)}
+
+    def ended_early() -> bool:
+        try:
+            runtime.run(None, feed, halt.options)
+        except Exception as error:  # noqa: BLE001 - ONNX Runtime's own, which have no public names
+            return "terminate flag" in str(error)
+        return False
+
+    if before_it_begins:
+        halt.end()
+        assert ended_early()
+        return
+    with ThreadPoolExecutor(1) as thread:
+        outcome = thread.submit(ended_early)
+        time.sleep(0.2)
+        assert not outcome.done()
+        halt.end()
+        assert outcome.result(60)
