@@ -16,8 +16,8 @@ _REQUEST_HEADERS = (
     "Accept, Authorization, Content-Type, If-None-Match, X-Request-Id, X-Timeout-Ms, traceparent, tracestate"
 )
 _EXPOSED = (
-    "X-Request-Id, X-Seed, X-Index, X-Class-Label, X-Model, X-Model-Version, X-Model-Digest, "
-    "ETag, Server-Timing, Retry-After, WWW-Authenticate"
+    "X-Request-Id, X-Seed, X-Index, X-Class-Label, X-Class-Indices, X-Model, X-Model-Version, "
+    "X-Model-Digest, ETag, Server-Timing, Retry-After, WWW-Authenticate"
 )
 
 

@@ -59,6 +59,10 @@ class Facts:
             spelled = quote(text, safe="")
             if len(spelled) <= _LONGEST_HEADER:
                 headers["X-Class-Label"] = spelled
+        elif labels and all(label.index is not None for label in labels):
+            listed = ",".join(str(label.index) for label in labels)
+            if len(listed) <= _LONGEST_HEADER:
+                headers["X-Class-Indices"] = listed
         return headers
 
     def recipe(self, place: int) -> dict[str, Any]:

@@ -352,3 +352,18 @@ def test_timings_are_told(service: LocalService) -> None:
     assert min(timings["queue_ms"], timings["inference_ms"], timings["encode_ms"]) >= 0
     stages = [stage.partition(";")[0] for stage in response.headers["server-timing"].split(", ")]
     assert stages == ["queue", "inference", "encode", "total"]
+
+
+def test_the_classes_of_several_images_stand_in_a_header(service: LocalService) -> None:
+    """An array has no place for them; a mixture has no index, and one class for all is told by its name."""
+    npy = "application/x-npy"
+    balanced = service.generate({"n": 12, "class_label": "balanced"}, accept=npy)
+    assert balanced.headers["x-class-indices"] == "0,1,2,3,4,5,6,7,8,9,0,1"
+    random = service.generate({"n": 12, "seed": 5}, accept=npy).headers["x-class-indices"].split(",")
+    stated = service.generate({"n": 12, "seed": 5}).json()["data"]
+    assert [int(index) for index in random] == [item["class_label"]["index"] for item in stated]
+    mixed = service.generate({"n": 2, "class_label": [1, {"one": 1, "two": 1}]}, accept=npy)
+    alike = service.generate({"n": 2, "class_label": 1}, accept=npy)
+    for response in (mixed, alike, service.generate({"model": "colour", "n": 2}, accept=npy)):
+        assert "x-class-indices" not in response.headers
+    assert alike.headers["x-class-label"] == "one"

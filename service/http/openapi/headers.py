@@ -16,7 +16,9 @@ CHOSEN = ("Vary",)
 KEPT = ("ETag", "Cache-Control")
 STATED = (*KEPT, "X-Content-Type-Options")
 """On every answer that a client may keep; and on the files of the page, and the document."""
-FACTS = ("X-Model", "X-Model-Version", "X-Model-Digest", "X-Seed", "X-Index", "X-Class-Label")
+FACTS = (
+    "X-Model", "X-Model-Version", "X-Model-Digest", "X-Seed", "X-Index", "X-Class-Label", "X-Class-Indices",
+)  # fmt: skip
 """The facts of a drawing, beside a body that cannot carry them."""
 
 _SEED = {"type": "integer", "minimum": 0, "maximum": MAX_SEED}
@@ -49,6 +51,11 @@ def header_components() -> dict[str, Json]:
             "percent-encoded.",
             {"type": "string"},
             "three",
+        ),
+        "X-Class-Indices": _header(
+            "The index of each image's class, if they show several, and none a mixture.",
+            {"type": "string", "pattern": r"^\d+(,\d+)*$"},
+            "3,1,4",
         ),
         "ETag": _header(
             "A strong validator: it changes with the bytes.", {"type": "string"}, f'"sha256:{"5e" * 32}"'
