@@ -50,7 +50,7 @@ check: $(DEV_READY) ## formatter, linters, type checker, import rules
 	@$(DEV_PYTHON) -m ruff format --check .
 	@$(DEV_PYTHON) -m ruff check .
 	@$(DEV_PYTHON) -m mypy
-	@$(DEV_PYTHON) -c 'from importlinter.cli import lint_imports_command as lint; lint()'
+	@PYTHONPATH=sdk/src $(DEV_PYTHON) -c 'from importlinter.cli import lint_imports_command as lint; lint()'
 	@if [ -x .venv/bin/hadolint ]; then .venv/bin/hadolint Dockerfile; else echo 'hadolint: not on this platform'; fi
 
 format: $(DEV_READY) ## rewrite the code as `make check` wants it

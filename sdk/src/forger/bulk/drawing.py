@@ -1,0 +1,105 @@
+"""Drawing a job's segments: several requests at once, as many as the service likes, in bounded memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+from forger.bulk.job import ChangedModel, Job
+from forger.bulk.pace import Pace
+from forger.bulk.pieces import Piece
+from forger.errors import BadAnswer, ModelOutput, Problem, Unexpected
+
+T = TypeVar("T")
+
+
+class Draws(Protocol):
+    """What draws a range of a job's images; ``refused`` is called whenever the service is too busy."""
+
+    async def __call__(self, indices: range, refused: Callable[[], None]) -> Piece:
+        """Return the images in order."""
+
+
+@dataclass
+class Segment:
+    """A segment on its way: its pieces by their first index, and the images that cannot be drawn."""
+
+    number: int
+    waiting: int
+    pieces: dict[int, Piece] = field(default_factory=dict)
+    failures: dict[int, str] = field(default_factory=dict)
+
+    def in_order(self) -> list[Piece]:
+        """Return the pieces in the order of their images."""
+        return [self.pieces[first] for first in sorted(self.pieces)]
+
+
+async def drawn_segments(
+    job: Job, numbers: Sequence[int], draw: Draws, chunk: int, pace: Pace, done: Callable[[int], None]
+) -> AsyncIterator[Segment]:
+    """Yield segments as they are complete, mostly in order; ``done`` is told how many images came.
+
+    No more than two segments are under way at once, whatever is slow. Images that the service cannot draw are
+    the segment's ``failures``; raises whatever else goes wrong.
+    """
+    chunks = _chunks(job, numbers, chunk)
+    open_segments: dict[int, Segment] = {}
+    following = next(chunks, None)
+    tasks: set[asyncio.Task[tuple[Segment, range]]] = set()
+    try:
+        while following is not None or tasks:
+            while following is not None and len(tasks) < pace.limit:
+                number, indices = following
+                if number not in open_segments:
+                    if len(open_segments) >= 2:
+                        break
+                    waiting = sum(1 for _ in job.chunks(number, chunk))
+                    open_segments[number] = Segment(number, waiting)
+                segment = open_segments[number]
+                tasks.add(asyncio.create_task(_draw_into(segment, indices, job, draw, pace)))
+                following = next(chunks, None)
+            finished, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in finished:
+                segment, indices = task.result()
+                done(len(indices))
+                segment.waiting -= 1
+                if segment.waiting == 0:
+                    yield open_segments.pop(segment.number)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _chunks(job: Job, numbers: Sequence[int], size: int) -> Iterator[tuple[int, range]]:
+    for number in numbers:
+        for indices in job.chunks(number, size):
+            yield number, indices
+
+
+async def _draw_into(
+    segment: Segment, indices: range, job: Job, draw: Draws, pace: Pace
+) -> tuple[Segment, range]:
+    """Draw a chunk; what cannot be drawn is looked for by halves, so that the rest of it is."""
+    sent_in = pace.round
+    try:
+        piece = await draw(indices, lambda: pace.was_refused(sent_in))
+    except (ModelOutput, Unexpected, BadAnswer) as error:
+        if len(indices) == 1:
+            segment.failures[indices.start] = _reason(error)
+            return segment, indices
+        middle = indices.start + len(indices) // 2
+        for half in (range(indices.start, middle), range(middle, indices.stop)):
+            await _draw_into(segment, half, job, draw, pace)
+        return segment, indices
+    if piece.digest != job.digest:
+        raise ChangedModel(f"{job.model}:{job.version} has become another model ({piece.digest}) meanwhile")
+    pace.went_well()
+    segment.pieces[indices.start] = piece
+    return segment, indices
+
+
+def _reason(error: Exception) -> str:
+    return f"{error.slug}: {error.detail}" if isinstance(error, Problem) else str(error)

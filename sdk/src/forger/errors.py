@@ -1,0 +1,224 @@
+"""What can go wrong, as a tree.
+
+::
+
+    ForgerError
+    ├── Misuse                    an argument that cannot be meant; nothing was sent
+    ├── ConnectionFailed          no whole answer came, however often it was tried
+    │   └── TimedOut              nor would it have come in time
+    ├── BadAnswer                 an answer came that no Forger service gives
+    └── Problem                   the service says why not (application/problem+json, RFC 9457)
+        ├── MalformedJson         400
+        ├── Unauthorized          401  a key is needed, or not this one
+        ├── Forbidden             403  the key is good, but not for this
+        ├── UnknownModel          404
+        ├── UnknownRoute          404
+        ├── MethodNotAllowed      405
+        ├── NotAcceptable         406
+        ├── RequestTimedOut       408
+        ├── StaleDigest           409
+        ├── BodyTooLarge          413
+        ├── UnsupportedMediaType  415
+        ├── InvalidInput          422  ``errors`` points at each wrong value and says what is allowed
+        ├── RateLimited           429  this key has had its share for now
+        ├── QueueFull             429  the service has
+        ├── HeadersTooLarge       431
+        ├── ModelOutput           500  this latent drives the model out of its range
+        ├── Unexpected            500  a fault of the service
+        ├── Unavailable           503
+        └── DeadlineExceeded      504
+
+A type of problem that this version does not know is a plain ``Problem``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import httpx
+
+
+class ForgerError(Exception):
+    """Everything that this package raises on purpose."""
+
+
+class Misuse(ForgerError, ValueError):
+    """An argument that cannot be meant; nothing was sent."""
+
+
+class ConnectionFailed(ForgerError):
+    """No whole answer came, however often it was tried; ``__cause__`` is the last failure."""
+
+
+class TimedOut(ConnectionFailed):
+    """No whole answer came in time."""
+
+
+class BadAnswer(ForgerError):
+    """An answer came that no Forger service gives: the address may be another server's, or a proxy's."""
+
+
+class Problem(ForgerError):
+    """The service's own account of why a request failed."""
+
+    slug: ClassVar[str] = ""
+    """The last part of the problem's ``type``."""
+
+    def __init__(self, document: Mapping[str, Any], retry_after_s: float | None = None) -> None:
+        self.type = str(document.get("type", "about:blank"))
+        self.title = str(document.get("title", ""))
+        self.status = int(document.get("status", 0))
+        self.detail = str(document.get("detail", ""))
+        self.request_id = document.get("request_id")
+        self.errors: Sequence[Mapping[str, str]] = tuple(document.get("errors", ()))
+        """For wrong values: each with a ``pointer`` into the body, and ``detail``."""
+        self.retry_after_s = retry_after_s
+        """For how long the service asked to be left alone, or None."""
+        super().__init__(self._sentence())
+
+    def _sentence(self) -> str:
+        faults = "; ".join(
+            f"{fault.get('pointer') or fault.get('header') or fault.get('parameter')}: {fault.get('detail')}"
+            for fault in self.errors
+        )
+        return f"{self.title} ({self.status}): {faults or self.detail}"
+
+
+class MalformedJson(Problem):
+    """400."""
+
+    slug = "malformed-json"
+
+
+class Unauthorized(Problem):
+    """401: a key is needed, or not this one."""
+
+    slug = "unauthorized"
+
+
+class Forbidden(Problem):
+    """403: the key is good, but not for this."""
+
+    slug = "forbidden"
+
+
+class UnknownModel(Problem):
+    """404: the service has no such model, or no such version of it."""
+
+    slug = "unknown-model"
+
+
+class UnknownRoute(Problem):
+    """404: nothing is at this path."""
+
+    slug = "unknown-route"
+
+
+class MethodNotAllowed(Problem):
+    """405."""
+
+    slug = "method-not-allowed"
+
+
+class NotAcceptable(Problem):
+    """406: the answer cannot be made in that form."""
+
+    slug = "not-acceptable"
+
+
+class RequestTimedOut(Problem):
+    """408: the request came too slowly."""
+
+    slug = "request-timeout"
+
+
+class StaleDigest(Problem):
+    """409: the model is another one by now."""
+
+    slug = "stale-digest"
+
+
+class BodyTooLarge(Problem):
+    """413."""
+
+    slug = "body-too-large"
+
+
+class UnsupportedMediaType(Problem):
+    """415."""
+
+    slug = "unsupported-media-type"
+
+
+class InvalidInput(Problem):
+    """422: ``errors`` points at each wrong value and says what is allowed."""
+
+    slug = "invalid-input"
+
+
+class RateLimited(Problem):
+    """429: this key has had its share for now."""
+
+    slug = "rate-limited"
+
+
+class QueueFull(Problem):
+    """429: too much work waits at the service."""
+
+    slug = "queue-full"
+
+
+class HeadersTooLarge(Problem):
+    """431."""
+
+    slug = "headers-too-large"
+
+
+class ModelOutput(Problem):
+    """500: this latent drives the model out of its range."""
+
+    slug = "model-output"
+
+
+class Unexpected(Problem):
+    """500: a fault of the service, whose log has the cause under ``request_id``."""
+
+    slug = "unexpected"
+
+
+class Unavailable(Problem):
+    """503: the service starts or stops."""
+
+    slug = "unavailable"
+
+
+class DeadlineExceeded(Problem):
+    """504: the service's deadline passed."""
+
+    slug = "deadline-exceeded"
+
+
+BY_SLUG: Mapping[str, type[Problem]] = {kind.slug: kind for kind in Problem.__subclasses__()}
+
+
+def problem_in(response: httpx.Response) -> Problem | BadAnswer:
+    """Return the error that a response of status 400 or more stands for; its body must have been read."""
+    media_type = response.headers.get("content-type", "").partition(";")[0]
+    if media_type != "application/problem+json":
+        begun = response.text[:200].strip()
+        return BadAnswer(f"{response.status_code} from {response.url}, without a problem document: {begun}")
+    try:
+        document = response.json()
+    except ValueError:
+        return BadAnswer(f"{response.status_code} from {response.url}: its problem document is not JSON")
+    if not isinstance(document, dict):
+        return BadAnswer(f"{response.status_code} from {response.url}: its problem document is no object")
+    slug = str(document.get("type", "")).rpartition("/")[2]
+    return BY_SLUG.get(slug, Problem)(document, retry_after_of(response))
+
+
+def retry_after_of(response: httpx.Response) -> float | None:
+    """Return the seconds in ``Retry-After``, or None; a date there is as if it were absent."""
+    text = response.headers.get("retry-after", "")
+    return float(text) if text.isascii() and text.isdecimal() else None

@@ -1,0 +1,59 @@
+"""What a service says of its models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from forger.errors import BadAnswer
+
+
+@dataclass(frozen=True)
+class Model:
+    """One version of a model, from ``GET /models``."""
+
+    name: str
+    version: int
+    versions: tuple[int, ...]
+    """The versions that are served under this name, rising."""
+    is_default: bool
+    digest: str
+    classes: tuple[str, ...] | None
+    """The names of its classes by index, or None."""
+    latent_dim: int
+    output_shape: tuple[int, ...]
+    """``[H, W, C]`` of an image, ``[size]`` of a vector."""
+    draws_images: bool
+    truncation_modes: tuple[str, ...]
+    max_images: int
+    """The most images, or vectors, of one request."""
+    max_frames: int
+    """The most frames of one walk."""
+    provider: str
+    document: Mapping[str, Any]
+    """All that the service says, as it says it."""
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any]) -> Self:
+        """Return a model of the service's document; raises ``BadAnswer`` if it is not one."""
+        try:
+            classes = document["classes"]
+            return cls(
+                name=document["name"],
+                version=document["version"],
+                versions=tuple(document["versions"]),
+                is_default=document["default"],
+                digest=document["digest"],
+                classes=None if classes is None else tuple(one["name"] for one in classes),
+                latent_dim=document["latent"]["dim"],
+                output_shape=tuple(document["output"]["shape"]),
+                draws_images=document["output"]["kind"] == "image",
+                truncation_modes=tuple(document["truncation_modes"]),
+                max_images=document["limits"]["rows_per_request"],
+                max_frames=document["limits"]["frames_per_request"],
+                provider=document["provider"],
+                document=document,
+            )
+        except (KeyError, TypeError) as error:
+            raise BadAnswer(f"what the service says of a model lacks {error}") from error
