@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
@@ -73,10 +72,6 @@ def test_what_kubernetes_sets_for_a_service_named_forger_is_no_setting() -> None
     )
 
 
-def test_every_setting_says_what_is_allowed() -> None:
-    assert all(field.description for field in Settings.model_fields.values())
-
-
 def test_the_default_model_is_mnist_or_the_first_or_what_is_configured() -> None:
     assert default_model_name(None, ["a", "mnist", "z"]) == "mnist"
     assert default_model_name(None, ["b", "a"]) == "a"
@@ -106,11 +101,3 @@ def test_cuda_without_a_device_stops_the_start(models_dir: Path, monkeypatch: py
     settings = load_settings({"FORGER_MODELS_DIR": str(models_dir), "FORGER_DEVICE": "cuda"})
     with pytest.raises(SystemExit, match=r"FORGER_DEVICE='cuda': no CUDA device"):
         preflight.check_or_exit(settings)
-
-
-def test_every_setting_is_documented_with_what_is_allowed() -> None:
-    table = (Path(__file__).resolve().parents[2] / "docs" / "architecture.md").read_text(encoding="utf-8")
-    rows = dict(re.findall(r"^\| `(FORGER_\w+)` \|.*\| (.*) \|$", table, re.MULTILINE))
-    assert rows == {
-        f"FORGER_{name.upper()}": field.description for name, field in Settings.model_fields.items()
-    }
