@@ -31,6 +31,9 @@ class Runtime:
         self._batcher = Batcher(settings.threads, self.metrics, time.perf_counter)
         self._pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="forger-encode")
         self.studio = Studio(self._batcher, self._pool)
+        logger.info(
+            "ready to draw", extra={"event": "ready", "facts": {"models": len(self.repository.all())}}
+        )
 
     @property
     def draining(self) -> bool:
@@ -39,7 +42,9 @@ class Runtime:
 
     async def close(self) -> None:
         """Refuse new work, finish what was accepted, and end the threads."""
+        logger.info("finishing what was accepted", extra={"event": "draining"})
         await self._batcher.drain()
         self._pool.shutdown(wait=True)
         self._engine.close()
         self.metrics.write()
+        logger.info("everything that was accepted is done", extra={"event": "stopped"})

@@ -18,8 +18,9 @@ from service.settings import PREFIX, Settings
 
 _PREAMBLE = """# Settings
 
-Environment variables, read once at the start. One that is no setting, of the wrong type or out of range stops the start with exit status 1,
-naming the variable and what is allowed. This page is made of the code (`make docs`); a test fails where it differs.
+Environment variables, read once at the start. One that is no setting, of the wrong type or out of range stops
+the start with exit status 1, naming the variable and what is allowed. This page is made of the code
+(`make docs`); a test fails where it differs.
 
 | variable | type | default | allowed | meaning |
 |---|---|---|---|---|

@@ -26,7 +26,7 @@ def end_if_a_worker_cannot_start() -> None:
 
 def give_up(error: Exception) -> NoReturn:
     """End this worker, and with it the service that it cannot serve."""
-    logger.critical("the service cannot start: %s", error)
+    logger.critical("the service cannot start: %s", error, extra={"event": "cannot-start"})
     parent = os.getppid()
     if os.environ.get(_SUPERVISOR) == str(parent):
         os.kill(parent, _SIGNAL)

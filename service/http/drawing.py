@@ -20,7 +20,7 @@ from service.generation.studio import LIGHT_ROWS
 from service.http.answering import Answer
 from service.http.body import parse_json, read_body
 from service.http.event_stream import EventStream
-from service.http.exchange import exchange_of
+from service.http.exchange import Exchange, exchange_of
 from service.http.negotiation import accepted, negotiate
 from service.http.patience import Patience
 from service.models.repository import Repository
@@ -77,11 +77,12 @@ class DrawingEndpoints:
             return await self._carry_out(request, case, body, patience.deadline)
 
     async def _carry_out(self, request: Request, case: UseCase, body: bytes, deadline: float) -> Response:
-        order = await self._understand(body, case)
+        exchange = exchange_of(request)
+        exchange.order = order = await self._understand(body, case)
         media_type = negotiate(accepted(request), order)
         if media_type == EVENT_STREAM:
             return await self._stream(request, order, deadline)
-        drawing, packed = await draw(self._runtime, order, media_type, deadline)
+        drawing, packed = await draw(self._runtime, exchange, order, media_type, deadline)
         headers = {**packed.headers, "Server-Timing": stages(drawing, packed), "Vary": "Accept"}
         return Answer(packed.body, media_type, headers)
 
@@ -113,13 +114,16 @@ class DrawingEndpoints:
         return await studio.off_loop(case.place, asked, repository)
 
 
-async def draw(runtime: Runtime, order: Order, media_type: str, deadline: float) -> tuple[Drawing, Package]:
-    """Draw an order and pack it; both are counted in the metrics."""
+async def draw(
+    runtime: Runtime, exchange: Exchange, order: Order, media_type: str, deadline: float
+) -> tuple[Drawing, Package]:
+    """Draw an order and pack it; both are counted in the metrics, and timed in the exchange."""
     drawing = await runtime.studio.draw(order, deadline)
     if is_light(drawing, media_type):
         packed = package(drawing, media_type)
     else:
         packed = await runtime.studio.work_on(order, order.count, package, drawing, media_type)
+    exchange.stages_s = (drawing.queue_s, drawing.inference_s, packed.encode_s)
     runtime.metrics.answer_encoded(media_type, packed.encode_s)
     runtime.metrics.rows_delivered(order.model.name, order.model.version, order.count)
     return drawing, packed

@@ -17,6 +17,7 @@ from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import MethodNotAllowed, UnknownRoute
+from service.http.access_log import AccessLog
 from service.http.answering import refuse
 from service.http.cors import CrossOrigin
 from service.http.endpoints import Endpoints
@@ -24,8 +25,10 @@ from service.http.exchange import Exchange, open_exchange
 from service.http.keys import ApiKeys
 from service.http.routes import route_table
 from service.http.shortcut import shorten_the_way
+from service.logs import log_writer
 from service.metrics import Metrics
 from service.runtime import Runtime
+from service.settings import Settings
 
 _CLIENT_LEFT = 499
 
@@ -100,6 +103,7 @@ class Site:
     cross_origin: CrossOrigin
     keys: ApiKeys
     root_path: str
+    access_log: AccessLog | None = None
 
     @classmethod
     def over(cls, runtime: Runtime) -> Site:
@@ -111,7 +115,14 @@ class Site:
             CrossOrigin(settings.cors_origins),
             ApiKeys(settings.api_keys),
             settings.root_path,
+            _access_log(settings),
         )
+
+
+def _access_log(settings: Settings) -> AccessLog | None:
+    """Return what notes requests, if the process logs at all and requests are to be logged."""
+    writer = log_writer()
+    return None if writer is None or settings.log_requests == "off" else AccessLog(writer)
 
 
 def _without_prefix(scope: Scope, root_path: str) -> Scope:
@@ -139,14 +150,17 @@ class _Wire:
         self._exchange = exchange
         self._status = _CLIENT_LEFT
         self._counted = False
+        self._body_bytes = 0
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.started = True
             self._status = message["status"]
             self._mark(message)
-        elif message["type"] == "http.response.body" and not message.get("more_body", False):
-            self.finish()
+        elif message["type"] == "http.response.body":
+            self._body_bytes += len(message.get("body", b""))
+            if not message.get("more_body", False):
+                self.finish()
         await self._send(message)
 
     def finish(self) -> None:
@@ -154,10 +168,11 @@ class _Wire:
         if self._counted:
             return
         self._counted = True
-        exchange = self._exchange
-        self._site.metrics.request_answered(
-            exchange.route, self._status, exchange.elapsed_s, exchange.problem_slug
-        )
+        exchange, site = self._exchange, self._site
+        elapsed_s = exchange.elapsed_s
+        site.metrics.request_answered(exchange.route, self._status, elapsed_s, exchange.problem_slug)
+        if site.access_log is not None:
+            site.access_log.note(exchange, self._status, elapsed_s, self._body_bytes)
 
     def _mark(self, start: Message) -> None:
         headers: list[tuple[bytes, bytes]] = start["headers"]

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from starlette.requests import Request
 from starlette.types import Scope
 
+from service.generation.order import Order
 from service.http.headers import RequestHeaders
 from service.ids import new_id
 
@@ -35,6 +36,11 @@ class Exchange:
     root_path: str = ""
     route: str = OTHER_ROUTE
     problem_slug: str | None = None
+    key_id: str | None = None
+    order: Order | None = None
+    """What it asks to be drawn, as soon as that is understood."""
+    stages_s: tuple[float, float, float] | None = None
+    """Seconds in the queue, in runs of the model, and encoding, once it is drawn."""
     started: float = field(default_factory=time.perf_counter)
 
     @property

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from service import preflight
 from service.errors import InvalidSettings
-from service.settings import Settings, default_model_name, load_settings
+from service.settings import default_model_name, load_settings
 from tests.fakes.models import CONDITIONAL, FakeModel, write_model
 
 
