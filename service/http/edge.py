@@ -22,7 +22,9 @@ from service.http.answering import refuse
 from service.http.cors import CrossOrigin
 from service.http.endpoints import Endpoints
 from service.http.exchange import Exchange, open_exchange
+from service.http.headers import RequestHeaders
 from service.http.keys import ApiKeys
+from service.http.problems import Problem
 from service.http.routes import route_table
 from service.http.shortcut import shorten_the_way
 from service.logs import log_writer
@@ -118,6 +120,18 @@ class Site:
             _access_log(settings),
         )
 
+    def refused_at_the_door(self, problem: Problem, request_id: str) -> None:
+        """Count, and log, a request that was refused before it was one (``protocol.Notice``)."""
+        exchange = Exchange(RequestHeaders(()), request_id, problem_slug=problem.slug)
+        self.answered(exchange, problem.status, 0)
+
+    def answered(self, exchange: Exchange, status: int, body_bytes: int) -> None:
+        """Count an exchange whose answer is about to be complete, and log it."""
+        elapsed_s = exchange.elapsed_s
+        self.metrics.request_answered(exchange.route, status, elapsed_s, exchange.problem_slug)
+        if self.access_log is not None:
+            self.access_log.note(exchange, status, elapsed_s, body_bytes)
+
 
 def _access_log(settings: Settings) -> AccessLog | None:
     """Return what notes requests, if the process logs at all and requests are to be logged."""
@@ -168,11 +182,7 @@ class _Wire:
         if self._counted:
             return
         self._counted = True
-        exchange, site = self._exchange, self._site
-        elapsed_s = exchange.elapsed_s
-        site.metrics.request_answered(exchange.route, self._status, elapsed_s, exchange.problem_slug)
-        if site.access_log is not None:
-            site.access_log.note(exchange, self._status, elapsed_s, self._body_bytes)
+        self._site.answered(self._exchange, self._status, self._body_bytes)
 
     def _mark(self, start: Message) -> None:
         headers: list[tuple[bytes, bytes]] = start["headers"]

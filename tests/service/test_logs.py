@@ -24,7 +24,7 @@ FORGED = 'x\n{"time": "2026-01-01T00:00:00Z", "level": "info", "event": "forged"
 
 
 def record(message: object, *args: object, **extra: object) -> logging.LogRecord:
-    logger = logging.Logger("forger.test")
+    logger = logging.getLogger("forger.test")
     return logger.makeRecord(logger.name, logging.INFO, __file__, 1, message, args, None, extra=extra)
 
 
@@ -49,17 +49,18 @@ def test_a_line_is_one_line_of_bounded_length_whatever_it_says(
 
 @pytest.mark.parametrize("as_text", [False, True])
 def test_an_error_is_one_line_with_its_trace(*, as_text: bool) -> None:
-    try:
-        raise ValueError("of the client's making: " + FORGED * 300)
-    except ValueError:
-        logger = logging.Logger("forger.test")
-        failed = logger.makeRecord(
-            logger.name, logging.ERROR, __file__, 1, "request %s failed", ("r\n1",), sys.exc_info()
-        )
+    failed = record("request %s failed", "r\n1")
+    with pytest.raises(ValueError, match="client") as raised:
+        _fail()
+    failed.exc_info = (raised.type, raised.value, raised.tb)
     line = LineFormatter(as_text=as_text).format(failed)
     assert len(line.splitlines()) == 1
     assert len(line) < MOST_BYTES
     assert "of the client" in line or "forged" in line
+
+
+def _fail() -> None:
+    raise ValueError("of the client's making: " + FORGED * 300)
 
 
 def test_what_looks_like_a_key_is_hidden() -> None:
