@@ -222,6 +222,7 @@ def problem_bytes(error: Exception, request_id: str, root_path: str) -> bytes:
         "title": problem.title,
         "status": problem.status,
         "detail": str(error),
+        "instance": root_path + "/",
         "request_id": request_id,
     }
     body = orjson.dumps(document)

@@ -33,6 +33,9 @@ from service.settings import Settings
 NEVER_SENT = frozenset({"client-left"})
 """What nobody is there to read; it stands in the metrics alone."""
 
+AT_THE_DOOR = ("malformed-request", "request-timeout", "head-too-large")
+"""What any request may meet before it is one."""
+
 _HEADERS = {
     "unauthorized": "WWW-Authenticate",
     "method-not-allowed": "Allow",
