@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 from service.batcher import Batcher
 from service.engine import Engine
 from service.generation.studio import Studio
+from service.logs import log_writer
 from service.metrics import Metrics
 from service.models.repository import load_models
 from service.settings import Settings
+from service.tracing import open_tracing
 
 logger = logging.getLogger("forger")
 
@@ -23,6 +27,7 @@ class Runtime:
         """Load the models; raises ``InvalidSettings`` if there can be no service."""
         self.settings = settings
         self.metrics = Metrics()
+        self.tracing = open_tracing(settings.traces, log_writer() or sys.stderr)
         self._engine = Engine(settings.device, settings.threads)
         self.repository = load_models(settings, self._engine, self.metrics.run_ended)
         for model in self.repository.all():
@@ -47,4 +52,6 @@ class Runtime:
         self._pool.shutdown(wait=True)
         self._engine.close()
         self.metrics.write()
+        if self.tracing is not None:
+            await asyncio.to_thread(self.tracing.close)
         logger.info("everything that was accepted is done", extra={"event": "stopped"})

@@ -50,6 +50,8 @@ def record(error: Exception, request: Request) -> None:
     exchange = exchange_of(request)
     problem = problem_of(error)
     exchange.problem_slug = problem.slug
+    if exchange.journey is not None:
+        exchange.journey.failed(error)
     if not isinstance(error, ForgerError):
         logger.error("request %s failed unexpectedly", exchange.name, exc_info=error, extra=_told(exchange))
     elif problem.status == 500:

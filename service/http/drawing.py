@@ -78,7 +78,7 @@ class DrawingEndpoints:
 
     async def _carry_out(self, request: Request, case: UseCase, body: bytes, deadline: float) -> Response:
         exchange = exchange_of(request)
-        exchange.order = order = await self._understand(body, case)
+        order = exchange.asks_for(await self._understand(body, case))
         media_type = negotiate(accepted(request), order)
         if media_type == EVENT_STREAM:
             return await self._stream(request, order, deadline)
@@ -123,6 +123,8 @@ async def draw(
         packed = package(drawing, media_type)
     else:
         packed = await runtime.studio.work_on(order, order.count, package, drawing, media_type)
+    if exchange.journey is not None:
+        exchange.journey.encoded(packed.encode_s)
     exchange.stages_s = (drawing.queue_s, drawing.inference_s, packed.encode_s)
     runtime.metrics.answer_encoded(media_type, packed.encode_s)
     runtime.metrics.rows_delivered(order.model.name, order.model.version, order.count)

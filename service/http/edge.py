@@ -31,6 +31,7 @@ from service.logs import log_writer
 from service.metrics import Metrics
 from service.runtime import Runtime
 from service.settings import Settings
+from service.tracing import Tracing
 
 _CLIENT_LEFT = 499
 
@@ -60,6 +61,8 @@ class Edge:
         site = self._site
         scope = _without_prefix(scope, site.root_path)
         exchange = open_exchange(scope, site.root_path)
+        if site.tracing is not None:
+            _follow(exchange, site.tracing, scope["method"])
         wire = _Wire(send, exchange, site)
         try:
             await self._dispatch(scope, receive, wire, exchange)
@@ -106,6 +109,7 @@ class Site:
     keys: ApiKeys
     root_path: str
     access_log: AccessLog | None = None
+    tracing: Tracing | None = None
 
     @classmethod
     def over(cls, runtime: Runtime) -> Site:
@@ -118,6 +122,7 @@ class Site:
             ApiKeys(settings.api_keys),
             settings.root_path,
             _access_log(settings),
+            runtime.tracing,
         )
 
     def refused_at_the_door(self, problem: Problem, request_id: str) -> None:
@@ -131,6 +136,19 @@ class Site:
         self.metrics.request_answered(exchange.route, status, elapsed_s, exchange.problem_slug)
         if self.access_log is not None:
             self.access_log.note(exchange, status, elapsed_s, body_bytes)
+        if exchange.journey is not None:
+            exchange.journey.answered(exchange.route, status)
+
+
+def _follow(exchange: Exchange, tracing: Tracing, method: str) -> None:
+    """Follow an exchange, if it is to be; its lines in the log then name the trace, too."""
+    headers = exchange.headers
+    context = {"tracestate": ",".join(headers.all(b"tracestate"))}
+    if exchange.trace_id is not None:  # a sound one
+        context["traceparent"] = headers.all(b"traceparent")[0]
+    trace = tracing.follow(method, exchange.request_id, context, exchange.started)
+    if trace is not None:
+        exchange.journey, exchange.trace_id = trace, trace.trace_id
 
 
 def _access_log(settings: Settings) -> AccessLog | None:

@@ -83,7 +83,7 @@ class ImageEndpoints:
             return Response(status_code=304, headers=headers)
 
         exchange = exchange_of(request)
-        exchange.order = order
+        order = exchange.asks_for(order)
         with patience_with(request, self._runtime) as patience:
             patience.watch()
             drawing, packed = await draw(self._runtime, exchange, order, PNG, patience.deadline)
