@@ -138,6 +138,14 @@ class Settings(BaseModel):
         title="The largest body of a request; more is answered with 413, unread.",
         description="1024 to 1073741824 bytes a body",
     )
+    max_bodies_bytes: int = Field(
+        256 * 1024 * 1024,
+        ge=65_536,
+        le=1024 * 1024 * 1024 * 1024,
+        title="The most bytes of bodies that a worker holds at once, those up to 64 KiB not counted; a body "
+        "for which there is no room is answered with 429.",
+        description="65536 to 1099511627776 bytes, at least FORGER_MAX_BODY_BYTES",
+    )
     cors_origins: Annotated[tuple[str, ...], BeforeValidator(_split)] = Field(
         (),
         title="The web pages whose scripts may call the service. Default: none.",
@@ -227,6 +235,8 @@ class Settings(BaseModel):
             raise ValueError("FORGER_QUEUE_ROWS must be at least FORGER_MAX_IMAGES")
         if self.queue_vectors < self.max_vectors:
             raise ValueError("FORGER_QUEUE_VECTORS must be at least FORGER_MAX_VECTORS")
+        if self.max_bodies_bytes < self.max_body_bytes:
+            raise ValueError("FORGER_MAX_BODIES_BYTES must be at least FORGER_MAX_BODY_BYTES")
         return self
 
 

@@ -18,7 +18,7 @@ from service.generation.order import Drawing, Order
 from service.generation.sampling import place_generate, read_generate
 from service.generation.studio import LIGHT_ROWS
 from service.http.answering import Answer
-from service.http.body import parse_json, read_body
+from service.http.body import BodyMemory, parse_json, read_body
 from service.http.event_stream import EventStream
 from service.http.exchange import Exchange, exchange_of
 from service.http.negotiation import accepted, negotiate
@@ -56,6 +56,7 @@ class DrawingEndpoints:
         self._runtime = runtime
         # Large bodies are read one at a time: what they become is many times their size.
         self._heavy = asyncio.Semaphore(1)
+        self._bodies = BodyMemory(runtime.settings.max_bodies_bytes)
 
     def generate(self, request: Request) -> Awaitable[Response]:
         """``POST /generate``."""
@@ -72,9 +73,13 @@ class DrawingEndpoints:
     async def _answer(self, request: Request, case: UseCase) -> Response:
         with patience_with(request, self._runtime) as patience:
             length = exchange_of(request).headers.first(b"content-length")
-            body = await read_body(request.receive, length, self._runtime.settings.max_body_bytes)
-            patience.watch()
-            return await self._carry_out(request, case, body, patience.deadline)
+            limit = self._runtime.settings.max_body_bytes
+            body = await read_body(request.receive, length, limit, self._bodies)
+            try:
+                patience.watch()
+                return await self._carry_out(request, case, body, patience.deadline)
+            finally:
+                self._bodies.let_go(len(body))
 
     async def _carry_out(self, request: Request, case: UseCase, body: bytes, deadline: float) -> Response:
         exchange = exchange_of(request)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import resource
 import socket
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -195,6 +197,51 @@ def test_a_connection_too_many_is_told_to_come_again(quick: Listening) -> None:
     patience = time.monotonic() + PATIENCE_S
     while quick.get().status != 200:
         assert time.monotonic() < patience, "a place is free again once somebody leaves"
+
+
+def test_a_flood_of_connections_too_many_leaves_nothing_behind(
+    app: App, loop: asyncio.AbstractEventLoop
+) -> None:
+    """Hundreds at once that neither send nor read: the one that is served is served on."""
+    with listening(app, loop, replace(QUICK, max_connections=1, head_timeout_s=30.0)) as server:
+        with server.connect() as client:
+            client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert client.answer().status == 200
+            others = [server.connect() for _ in range(300)]
+            client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert client.answer().status == 200
+            patience = time.monotonic() + PATIENCE_S
+            while len(server.server.server_state.connections) > 1:
+                assert time.monotonic() < patience
+                time.sleep(0.02)
+            for other in others:
+                other.socket.close()
+        while server.server.server_state.connections:
+            assert time.monotonic() < patience
+            time.sleep(0.02)
+        assert server.get().status == 200
+
+
+def test_a_request_that_is_done_is_let_go_of_at_once(quick: Listening) -> None:
+    """No request keeps itself alive until the collector comes by, of which the service has few."""
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(20):
+            with quick.connect() as client:
+                client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n1")
+                time.sleep(0.01)
+                client.send(b"2")
+                assert client.answer().body == b"2"
+        patience = time.monotonic() + PATIENCE_S
+        while quick.server.server_state.connections:
+            assert time.monotonic() < patience
+            time.sleep(0.02)
+        time.sleep(0.05)
+        kept = [thing for thing in gc.get_objects() if type(thing).__name__ == "RequestResponseCycle"]
+        assert len(kept) < 5
+    finally:
+        gc.enable()
 
 
 def test_a_client_that_never_reads_is_cut_off(app: App, quick: Listening) -> None:

@@ -52,6 +52,7 @@ def test_values_are_read_and_frozen(tmp_path: Path) -> None:
         ("FORGER_DEFAULT_MODEL", "No Such", "the name of a model"),
         ("FORGER_QUEUE_ROWS", "10", "FORGER_MAX_IMAGES"),
         ("FORGER_QUEUE_VECTORS", "10", "FORGER_MAX_VECTORS"),
+        ("FORGER_MAX_BODIES_BYTES", "65536", "FORGER_MAX_BODY_BYTES"),
     ],
 )
 def test_a_wrong_setting_is_named_with_what_is_allowed(key: str, value: str, allowed: str) -> None:

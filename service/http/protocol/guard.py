@@ -12,6 +12,7 @@ import fcntl
 import logging
 import sys
 import termios
+import weakref
 from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar
@@ -58,7 +59,7 @@ class Guarded(asyncio.Protocol):
         self.received = 0  # bytes since the head began, or after the body's first piece
         self.received_before = 0  # of them, before this period
         self.is_deaf = False  # whatever comes is thrown away
-        self._fault: ForgerError | None = None
+        self.fault: ForgerError | None = None  # what is wrong with the body
         self._was_answered = False
         self._ends_at: float | None = None
         self._writing_since: float | None = None
@@ -168,17 +169,12 @@ class Guarded(asyncio.Protocol):
         """Have whoever reads the request's body told of what is wrong with it; it has not begun to read."""
         self.since, self.received, self.received_before = self.loop.time(), 0, 0
         self._was_answered = False
-        self.cycle.receive = partial(self._receive, self.cycle.receive)
-
-    async def _receive(self, receive: Callable[[], Any]) -> Any:  # noqa: ANN401 - ASGI's
-        message = None if self._fault is not None else await receive()
-        if self._fault is not None:
-            raise self._fault
-        return message
+        # Weak, for otherwise each would keep the other until the collector comes by.
+        self.cycle.receive = partial(_receive, weakref.ref(self), weakref.ref(self.cycle))
 
     def fail_body(self, error: ForgerError) -> None:
         """Let the body that is coming end in an error, and the connection with the answer to it."""
-        self._fault = error
+        self.fault = error
         self.hear_no_more()
         if self.cycle.response_complete:
             self.transport.close()
@@ -202,3 +198,14 @@ class Guarded(asyncio.Protocol):
         else:
             self.transport.close()
             self._ends_at = self.loop.time() + self.limits.stall_timeout_s
+
+
+async def _receive(find_guard: weakref.ref[Guarded], find_cycle: weakref.ref[Any]) -> Any:  # noqa: ANN401 - ASGI's
+    """Return the next message of a request's body, or raise what is wrong with it."""
+    guard, cycle = find_guard(), find_cycle()
+    if guard is None or cycle is None:
+        return {"type": "http.disconnect"}
+    message = None if guard.fault is not None else await type(cycle).receive(cycle)
+    if guard.fault is not None:
+        raise guard.fault
+    return message
