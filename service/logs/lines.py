@@ -22,12 +22,13 @@ MOST_BYTES = 4096
 _MOST_TEXT = 1000
 _MOST_TRACE = 2400
 _MOST_FACTS = 32
+_MOST_LOOKED_AT = 8192
 
 # What needs no quotes in a line of text.
 _PLAIN = re.compile(r"[A-Za-z0-9_.:/+@{}-]+")
 _SECRETS = (
     (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]+"), r"\1 [hidden]"),
-    (re.compile(r"(?i)\b(authorization|cookie|[\w-]*(?:key|token|secret|password))(['\"]?\s*[=:]\s*)[^\s&,;]+"),
+    (re.compile(r"(?i)\b(authorization|cookie|[\w-]{0,40}(?:key|token|secret|password))(['\"]?\s*[=:]\s*)[^\s&,;]+"),
      r"\1\2[hidden]"),
 )  # fmt: skip
 
@@ -48,11 +49,11 @@ class LineFormatter(logging.Formatter):
         said: dict[str, object] = {
             "logger": record.name,
             "pid": record.process,
-            "message": hidden(_message(record)),
+            "message": hidden(_message(record)[:_MOST_LOOKED_AT]),
             **getattr(record, "facts", {}),
         }
         if record.exc_info is not None and record.exc_info[1] is not None:
-            said["traceback"] = hidden(_trace(record.exc_info[1]))
+            said["traceback"] = hidden(_trace(record.exc_info[1])[-_MOST_LOOKED_AT:])
         event = getattr(record, "event", "message")
         line = event_line(record.created, record.levelname, event, said, as_text=self._as_text)
         return line.decode("ascii").rstrip("\n")

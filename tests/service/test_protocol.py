@@ -22,6 +22,8 @@ from tests.fakes.site import LocalService
 QUICK = ConnectionLimits(
     head_timeout_s=0.4, stall_timeout_s=0.4, min_bytes_per_s=100, max_head_bytes=8192, max_connections=50
 )
+ROOMY = replace(QUICK, head_timeout_s=5.0, stall_timeout_s=5.0)
+"""For what must pass: a busy machine may leave a test waiting for a moment."""
 PATIENT = ConnectionLimits()
 ON_H11 = "service.http.protocol.on_httptools"
 
@@ -78,8 +80,14 @@ def quick(app: App, loop: asyncio.AbstractEventLoop) -> Iterator[Listening]:
         yield server
 
 
-def test_ordinary_requests_pass_one_after_the_other(quick: Listening) -> None:
-    with quick.connect() as client:
+@pytest.fixture
+def roomy(app: App, loop: asyncio.AbstractEventLoop) -> Iterator[Listening]:
+    with listening(app, loop, ROOMY) as server:
+        yield server
+
+
+def test_ordinary_requests_pass_one_after_the_other(roomy: Listening) -> None:
+    with roomy.connect() as client:
         for body in (b"", b"x" * 100, b"y" * 300_000):
             client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
             answer = client.answer()
@@ -87,18 +95,26 @@ def test_ordinary_requests_pass_one_after_the_other(quick: Listening) -> None:
         client.send(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
         client.send(b"5\r\nhello\r\n0\r\nTrailer: x\r\n\r\n")
         assert client.answer().body == b"5"
-        time.sleep(1.0)  # idle between two requests is not slow
         client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 3)
         assert [client.answer().status for _ in range(3)] == [200, 200, 200]
+    assert roomy.refused == []
+
+
+def test_idle_between_two_requests_is_not_slow(quick: Listening) -> None:
+    with quick.connect() as client:
+        for _ in range(2):
+            client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert client.answer().status == 200
+            time.sleep(1.0)
     assert quick.refused == []
 
 
-def test_many_in_one_piece_with_half_of_the_last_are_all_answered(quick: Listening) -> None:
+def test_many_in_one_piece_with_half_of_the_last_are_all_answered(roomy: Listening) -> None:
     """What came before a head in the same piece is not counted as the head's own."""
     body = b"z" * 20_000
     whole = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
     last = b"POST / HTTP/1.1\r\nHost: x\r\nX: "
-    with quick.connect() as client:
+    with roomy.connect() as client:
         client.send(whole + last)
         assert client.answer().body == b"20000"
         client.send(b"y\r\nContent-Length: 2\r\n\r\n1")
@@ -222,19 +238,19 @@ def test_a_flood_of_connections_too_many_leaves_nothing_behind(
         assert server.get().status == 200
 
 
-def test_a_request_that_is_done_is_let_go_of_at_once(quick: Listening) -> None:
+def test_a_request_that_is_done_is_let_go_of_at_once(roomy: Listening) -> None:
     """No request keeps itself alive until the collector comes by, of which the service has few."""
     gc.collect()
     gc.disable()
     try:
         for _ in range(20):
-            with quick.connect() as client:
+            with roomy.connect() as client:
                 client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n1")
                 time.sleep(0.01)
                 client.send(b"2")
                 assert client.answer().body == b"2"
         patience = time.monotonic() + PATIENCE_S
-        while quick.server.server_state.connections:
+        while roomy.server.server_state.connections:
             assert time.monotonic() < patience
             time.sleep(0.02)
         time.sleep(0.05)
@@ -363,11 +379,15 @@ def test_a_body_that_stops_coming_is_cut_off(door: Listening) -> None:
         assert client.answer().status == 408
 
 
-def test_a_body_slow_but_not_too_slow_is_served(door: Listening) -> None:
-    with door.connect() as client:
-        client.send(b"POST /generate HTTP/1.1\r\nHost: x\r\nContent-Length: 1502\r\n\r\n")
-        for _ in range(15):
-            client.send(b" " * 100)
+def test_a_body_slow_but_not_too_slow_is_served(service: LocalService) -> None:
+    """Over several periods, with more than enough in each."""
+    with (
+        listening(service.edge, service._loop, replace(QUICK, stall_timeout_s=1.0)) as door,
+        door.connect() as client,
+    ):
+        client.send(b"POST /generate HTTP/1.1\r\nHost: x\r\nContent-Length: 25002\r\n\r\n")
+        for _ in range(25):
+            client.send(b" " * 1000)
             time.sleep(0.1)
         client.send(b"{}")
         assert client.answer().status == 200
