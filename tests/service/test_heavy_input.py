@@ -167,7 +167,9 @@ async def _upload(service: LocalService, gate: asyncio.Event | None, size: int) 
     pieces = iter([b'{"seed": 1}' + b" " * (size - 11), b""])
 
     async def receive() -> dict[str, Any]:
-        piece = next(pieces)
+        piece = next(pieces, None)
+        if piece is None:  # it waits for its answer
+            await asyncio.Event().wait()
         if not piece and gate is not None:
             await gate.wait()
         return {"type": "http.request", "body": piece, "more_body": piece != b""}

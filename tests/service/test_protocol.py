@@ -6,10 +6,12 @@ import asyncio
 import gc
 import resource
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +21,7 @@ from service.http.protocol import ConnectionLimits
 from tests.fakes.listening import PATIENCE_S, Listening, listening, running_loop
 from tests.fakes.site import LocalService
 
+ROOT = Path(__file__).resolve().parents[2]
 QUICK = ConnectionLimits(
     head_timeout_s=0.4, stall_timeout_s=0.4, min_bytes_per_s=100, max_head_bytes=8192, max_connections=50
 )
@@ -308,6 +311,34 @@ def test_requests_sent_far_ahead_are_bounded(quick: Listening) -> None:
             assert time.monotonic() < patience
             time.sleep(0.02)
     assert quick.server.server_state.total_requests < 400
+
+
+ROOM = """
+import resource, sys
+from service.http.protocol import ConnectionLimits, within_descriptors
+soft, hard, wanted = map(int, sys.argv[1:])
+resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+limits = within_descriptors(ConnectionLimits(max_connections=wanted))
+print(limits.max_connections, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+"""
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "wanted", "allowed", "descriptors"),
+    [
+        (512, 1024, 100, 100, 512),
+        (300, 1024, 500, 500, 756),
+        (300, 600, 500, 344, 600),
+        (100, 200, 500, 1, 200),
+    ],
+)
+def test_no_more_connections_are_allowed_than_there_are_descriptors(
+    soft: int, hard: int, wanted: int, allowed: int, descriptors: int
+) -> None:
+    command = [sys.executable, "-c", ROOM, str(soft), str(hard), str(wanted)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.split() == [str(allowed), str(descriptors)]
+    assert ("room for" in done.stderr) == (allowed < wanted)
 
 
 def test_a_thousand_idle_connections_disturb_nobody(app: App, loop: asyncio.AbstractEventLoop) -> None:

@@ -1,4 +1,4 @@
-"""HTTP/1.1 with limits, for uvicorn: ``uvicorn.Config(http=guarded_protocol(limits), ...)``.
+"""HTTP/1.1 with limits, for uvicorn: ``uvicorn.Config(http=guarded_protocol(within_descriptors(limits)))``.
 
 uvicorn bounds neither the time that a client takes, nor a head's size, nor a connection's unread answers.
 """
@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 
+from service.http.protocol.descriptors import within_descriptors
 from service.http.protocol.guard import Notice
 from service.http.protocol.limits import ConnectionLimits
 from service.http.protocol.sweeper import Sweeper
 
-__all__ = ["ConnectionLimits", "guarded_protocol"]
+__all__ = ["ConnectionLimits", "guarded_protocol", "within_descriptors"]
 
 
 def guarded_protocol(
