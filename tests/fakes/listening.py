@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import uvicorn
@@ -17,6 +17,41 @@ import uvicorn
 from service.http.protocol import ConnectionLimits, guarded_protocol
 
 PATIENCE_S = 30.0
+QUICK = ConnectionLimits(
+    head_timeout_s=0.4, stall_timeout_s=0.4, min_bytes_per_s=100, max_head_bytes=8192, max_connections=50
+)
+ROOMY = replace(QUICK, head_timeout_s=5.0, stall_timeout_s=5.0)
+"""For what must pass: a busy machine may leave a test waiting for a moment."""
+PATIENT = ConnectionLimits()
+
+
+class App:
+    """Reads each body and answers with its length; GET /large answers with 32 MiB in many pieces."""
+
+    def __init__(self) -> None:
+        self.read = 0
+        self.ended: list[str] = []
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        length, more = 0, True
+        while more:
+            message = await receive()
+            length += len(message.get("body", b""))
+            self.read = max(self.read, length)
+            more = message.get("more_body", False)
+        if scope["path"] == "/large":
+            await self._send_large(send)
+        else:
+            text = b"%d" % length
+            headers = [(b"content-length", b"%d" % len(text))]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": text})
+        self.ended.append(scope["path"])
+
+    async def _send_large(self, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for left in reversed(range(128)):
+            await send({"type": "http.response.body", "body": bytes(2**18), "more_body": left > 0})
 
 
 @dataclass
