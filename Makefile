@@ -26,7 +26,7 @@ PINS := pyproject.toml constraints.txt
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
-.PHONY: help serve test fuzz chaos check format train evaluate export league sabotage bench bento lock clean
+.PHONY: help serve test fuzz chaos check format train evaluate export league sabotage bench bento docs lock clean
 
 help: ## list the targets
 	@echo 'make TARGET, where TARGET is one of'
@@ -84,6 +84,9 @@ bench: $(DEV_READY) ## measure the service beside raw ONNX Runtime and its peers
 
 bento: $(DEV_READY) ## build the bento into BentoML's store
 	@BENTOML_DO_NOT_TRACK=True $(DEV_PYTHON) -m bentoml build
+
+docs: $(DEV_READY) ## write what is generated from the code: docs/settings.md
+	@$(DEV_PYTHON) -m service.settings_table > docs/settings.md
 
 # Keeps the pins that still fit; UPGRADE=1 takes the newest of everything. The environment need not be
 # up to date for it: new requirements may contradict the old pins.

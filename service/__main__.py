@@ -7,9 +7,9 @@ import asyncio
 import logging
 import os
 import sys
-from pathlib import Path
 
 from service.errors import InvalidSettings
+from service.logs import configure_logging, flush_logs
 from service.process.listener import open_listener, url_of
 from service.process.supervisor import Supervisor
 from service.settings import load_settings
@@ -33,38 +33,32 @@ def main() -> None:
     )
     parser.add_argument("--port", default=os.environ.get("PORT", "3000"), help="port to listen on (or PORT)")
     given = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         settings = load_settings(os.environ)
+        configure_logging(settings)
         listener = open_listener(given.host, _port(given.port))
     except InvalidSettings as error:
         sys.exit(f"forger: {error}")
     url = url_of(listener)
 
     def announce() -> None:
-        logger.info("ready on %s", url)
+        logger.info("serving on %s", url, extra={"event": "serving"})
         if sys.stdout.isatty():
             print(_HINT.format(url=url), flush=True)
 
     async def supervise() -> int:
-        supervisor = Supervisor(
-            listener, settings.grace_ms / 1000, on_ready=announce, on_death=_forget_metrics
-        )
+        supervisor = Supervisor(listener, settings.grace_ms / 1000, on_ready=announce)
         return await supervisor.run()
 
-    sys.exit(asyncio.run(supervise()))
+    status = asyncio.run(supervise())
+    flush_logs()
+    sys.exit(status)
 
 
 def _port(text: str) -> int:
     if not (text.isascii() and text.isdecimal()):
         raise InvalidSettings(f"the port must be a number from 1 to 65535, not {text!r}")
     return int(text)
-
-
-def _forget_metrics(pid: int, folder: Path) -> None:
-    """Drop the gauges of a worker that has died: what it counted remains."""
-    for file in folder.glob(f"gauge_live*_{pid}.db"):
-        file.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ where BentoML's middleware cannot be passed by, it hands the POST routes on to t
 from __future__ import annotations
 
 import gc
-import logging
 import os
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
@@ -18,11 +17,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
+from service.logs import configure_logging, flush_logs
 from service.preflight import check_or_exit, settings_or_exit
 
 # First of all: a wrong setting stops the start before anything heavy is imported.
 SETTINGS = settings_or_exit(os.environ)
-logging.getLogger("forger").setLevel(logging.INFO)
+configure_logging(SETTINGS)
 
 from service.http.paths import ARITHMETIC, GENERATE, INTERPOLATE
 from service.supervision import end_if_a_worker_cannot_start, give_up
@@ -107,6 +107,8 @@ class Forger:
     async def close(self) -> None:
         """Finish the accepted work."""
         await self.runtime.close()
+        # The server ends itself with a signal, after which nothing else is run.
+        flush_logs()
 
 
 async def _answer(endpoint: Callable[[Request], Awaitable[Response]], request: Request) -> Response:

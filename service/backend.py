@@ -19,10 +19,13 @@ from contract.manifest import ImageOutput, LatentSpec, VectorOutput
 from service.engine import Halt, Lanes, Output
 from service.errors import ModelOutputFault
 from service.jobs import Outcomes, Part
+from service.journey import Journey, Run
 
 Float32 = NDArray[np.float32]
 Drawn = NDArray[np.uint8] | Float32
 ArrayT = TypeVar("ArrayT", bound=NDArray[Any])
+
+_Drawn = tuple[list[Drawn | Exception], float, float]
 
 # The most float32 values of a run's output: 64 MiB.
 _RUN_VALUES = 2**24
@@ -79,6 +82,7 @@ class Rows:
 
     z: Float32 | Seeded
     weights_NK: Float32 | None
+    journey: Journey | None = None
 
 
 class Draws(Protocol):
@@ -155,13 +159,18 @@ class ModelBackend:
         On the engine's threads; but a row that is ``alone`` is drawn at once, if that is quick: to wake a
         thread on an idle processor, and to be woken by it, takes a good part of the row's own time.
         """
+        followed = [part.payload.journey for part in parts if part.payload.journey is not None]
+        begun = time.perf_counter() if followed else 0.0
 
-        def ended(drawn: tuple[list[Drawn | Exception], float] | None, error: Exception | None) -> None:
+        def ended(drawn: _Drawn | None, error: Exception | None) -> None:
+            if followed:
+                rows = sum(part.rows for part in parts)
+                followed[0].run_ended(_run(begun, rows, drawn, error), followed)
             if drawn is None:
                 assert error is not None
                 done(error)
                 return
-            outcomes, seconds = drawn
+            outcomes, _, seconds = drawn
             self._observe_inference(seconds)
             done(outcomes)
 
@@ -172,7 +181,7 @@ class ModelBackend:
         try:
             drawn = self._draw(parts, alone, halt)
         except Exception as error:  # noqa: BLE001 - the batcher's to deal with, as if from a lane
-            done(error)
+            ended(None, error)
         else:
             ended(drawn, None)
         return halt.end
@@ -182,8 +191,8 @@ class ModelBackend:
         parts: Sequence[Part[Rows]],
         alone: bool,  # noqa: FBT001 - handed on by the lanes, by position
         halt: Halt,
-    ) -> tuple[list[Drawn | Exception], float]:
-        """Return each part's outcome, and the seconds that the model took for all of them."""
+    ) -> _Drawn:
+        """Return each part's outcome, when the model began, and the seconds that it took for all of them."""
         z_ND = _graph_inputs(parts, self._latent)
         weights_NK: Any = [
             part.payload.weights_NK[part.start : part.stop]
@@ -203,7 +212,15 @@ class ModelBackend:
                 outcomes.append(output.values[rows])
             else:
                 outcomes.append(ModelOutputFault("The model's output for this request is not finite."))
-        return outcomes, seconds
+        return outcomes, begun, seconds
+
+
+def _run(begun: float, rows: int, drawn: _Drawn | None, error: Exception | None) -> Run:
+    """Return what those who follow a run that has just ended are told of it."""
+    ended = time.perf_counter()
+    if drawn is None:
+        return Run(begun, ended, rows, error=error)
+    return Run(begun, ended, rows, inference_began=drawn[1], inference_s=drawn[2])
 
 
 def _graph_inputs(parts: Sequence[Part[Rows]], latent: LatentSpec) -> Float32:

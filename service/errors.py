@@ -4,6 +4,8 @@ ForgerError
 ├── InvalidSettings            the environment does not configure a service
 ├── UnusableModel              a model directory is not what its manifest says, or may not be loaded
 ├── Refused                    a request that is not served, through its own doing
+│   ├── MalformedRequest       not HTTP
+│   ├── RequestTooSlow, HeadTooLarge
 │   ├── MalformedBody          not JSON
 │   ├── BodyTooLarge
 │   ├── UnsupportedMediaType
@@ -35,6 +37,18 @@ class UnusableModel(ForgerError):
 
 class Refused(ForgerError):
     """The root of the faults that lie in the request itself."""
+
+
+class MalformedRequest(Refused):
+    """What a client sent is no HTTP request."""
+
+
+class RequestTooSlow(Refused):
+    """A request comes more slowly than anybody may send one."""
+
+
+class HeadTooLarge(Refused):
+    """A request's path and headers are larger than the configured limit."""
 
 
 class MalformedBody(Refused):

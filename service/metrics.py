@@ -8,6 +8,7 @@ what is rendered is their sum; without it they lie in this process.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -50,7 +51,39 @@ class Labelled(dict[tuple[str, ...], ChildT]):
 _process = [os.getpid()]
 os.register_at_fork(after_in_child=lambda: _process.__setitem__(0, os.getpid()))
 
+
+def forget_process(pid: int) -> None:
+    """Remove the live gauges of a process that has ended: they would count for ever.
+
+    For who sees a worker end, right then. Its counts stay, as they must.
+    """
+    directory = os.environ.get(_DIRECTORY_VARIABLE)
+    if directory is not None:
+        with suppress(FileNotFoundError):  # somebody else does the same
+            mark_process_dead(pid, directory)  # type: ignore[no-untyped-call]
+
+
+def forget_dead_processes() -> None:
+    """Remove the live gauges of all processes that are no more."""
+    for path in Path(os.environ.get(_DIRECTORY_VARIABLE, os.devnull)).glob("gauge_live*_*.db"):
+        pid = path.stem.rpartition("_")[2]
+        if pid.isdecimal() and not _is_alive(int(pid)):
+            forget_process(int(pid))
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 if _DIRECTORY_VARIABLE in os.environ:
+    # A process that had this one's id before, as happens in containers, may have left gauges to go on with.
+    forget_process(os.getpid())
     # The library asks the system for the process's id at every count, for the sake of forks.
     values.ValueClass = values.MultiProcessValue(lambda: _process[0])  # type: ignore[no-untyped-call]  # as it documents
 
@@ -59,6 +92,7 @@ class Metrics:
     """Every metric of the service, under names that clients may rely on."""
 
     def __init__(self) -> None:
+        forget_dead_processes()
         self._registry = CollectorRegistry()
         self._models: dict[int, tuple[str, str]] = {}
         self._tally = Tally()
@@ -106,7 +140,7 @@ class Metrics:
         directory = os.environ.get(_DIRECTORY_VARIABLE)
         if directory is None:
             return generate_latest(self._registry)
-        _bury_the_dead(Path(directory))
+        forget_dead_processes()
         registry = CollectorRegistry()
         MultiProcessCollector(registry, path=directory)  # type: ignore[no-untyped-call]
         return generate_latest(registry)
@@ -149,21 +183,3 @@ class Metrics:
     def job_started(self, backend: object, waited_s: float) -> None:
         """Record a job's wait (``batcher.Observer``)."""
         self._tally.note(self.queue_wait_seconds[self._models[id(backend)]].observe, waited_s)
-
-
-def _bury_the_dead(directory: Path) -> None:
-    """Remove the live gauges of workers that were killed: they would count for ever."""
-    for path in directory.glob("gauge_live*_*.db"):
-        pid = path.stem.rpartition("_")[2]
-        if pid.isdecimal() and not _is_alive(int(pid)):
-            mark_process_dead(int(pid), str(directory))  # type: ignore[no-untyped-call]
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

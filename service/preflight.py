@@ -12,6 +12,7 @@ from service.devices import cuda_devices
 from service.errors import InvalidSettings, UnusableModel
 from service.models.verification import verified_files, verified_manifest
 from service.settings import Settings, default_model_name, load_settings
+from service.tracing import check_traces
 
 
 def settings_or_exit(environ: Mapping[str, str]) -> Settings:
@@ -26,6 +27,7 @@ def check_or_exit(settings: Settings) -> None:
     """End the process if the machine and the directory of models cannot make a service of the settings."""
     try:
         _check_device(settings)
+        check_traces(settings.traces)
         _check_default_model(settings)
     except (InvalidSettings, UnusableModel) as error:
         raise SystemExit(f"forger: {error}") from error

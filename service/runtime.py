@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,9 +12,11 @@ from service.batcher import Batcher
 from service.door import Door
 from service.engine import Engine
 from service.generation.studio import Studio
+from service.logs import log_writer
 from service.metrics import Metrics
 from service.models.repository import load_models
 from service.settings import Settings
+from service.tracing import open_tracing
 
 logger = logging.getLogger("forger")
 
@@ -25,6 +29,7 @@ class Runtime:
         self.settings = settings
         self.metrics = Metrics()
         self.door = Door()
+        self.tracing = open_tracing(settings.traces, log_writer() or sys.stderr)
         self._engine = Engine(settings.device, settings.threads)
         self.repository = load_models(settings, self._engine, self.metrics.run_ended)
         for model in self.repository.all():
@@ -33,11 +38,18 @@ class Runtime:
         self._batcher = Batcher(settings.threads, self.metrics, time.perf_counter)
         self._pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="forger-encode")
         self.studio = Studio(self._batcher, self._pool)
+        logger.info(
+            "ready to draw", extra={"event": "ready", "facts": {"models": len(self.repository.all())}}
+        )
 
     async def close(self) -> None:
         """Refuse new work, finish what was accepted, and end the threads."""
         self.door.close()
+        logger.info("finishing what was accepted", extra={"event": "draining"})
         await self._batcher.drain()
         self._pool.shutdown(wait=True)
         self._engine.close()
         self.metrics.write()
+        if self.tracing is not None:
+            await asyncio.to_thread(self.tracing.close)
+        logger.info("everything that was accepted is done", extra={"event": "stopped"})

@@ -31,6 +31,9 @@ Precision = Literal["float32", "float16"]
 DEFAULT_NAME = "mnist"
 """The model that is the default when it is there and no other is configured."""
 
+_MOST_SHOWN = 100
+"""So many characters of what is wrong are told."""
+
 _KEY = r"^[A-Za-z0-9._~+/=-]{16,256}$"
 
 _MODELS_BESIDE_SERVICE = Path(__file__).resolve().parent.parent / "models"
@@ -47,57 +50,175 @@ def _split(value: object) -> object:
 
 
 class Settings(BaseModel):
-    """Everything that an operator may set; the description of each field says what is allowed."""
+    """Everything that an operator may set.
+
+    Of each field, the title says what it does and the description what is allowed; one that is secret has
+    ``repr=False``. ``docs/settings.md`` is made of them.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    models_dir: Path = Field(_MODELS_BESIDE_SERVICE, description="an existing directory of models")
-    default_model: str | None = Field(
-        None, pattern=NAME_PATTERN, description="the name of a model in FORGER_MODELS_DIR"
+    models_dir: Path = Field(
+        _MODELS_BESIDE_SERVICE,
+        title="Where the models are. Default: `models/` beside the code.",
+        description="an existing directory of models",
     )
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto, cpu or cuda")
+    default_model: str | None = Field(
+        None,
+        pattern=NAME_PATTERN,
+        title="What requests without `model` get. Default: `mnist` if it is there, else the first by name.",
+        description="the name of a model in FORGER_MODELS_DIR",
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto",
+        title="What runs the models; `auto` is CUDA where there is a device.",
+        description="auto, cpu or cuda",
+    )
     precision: Precision = Field(
-        "float32", description="float32, or float16 where models run on CUDA and have that variant"
+        "float32",
+        title="The weights' precision.",
+        description="float32, or float16 where models run on CUDA and have that variant",
     )
     threads: int = Field(
-        default_factory=_available_cpus, ge=1, le=64, description="1 to 64 threads that run models"
+        default_factory=_available_cpus,
+        ge=1,
+        le=64,
+        title="How many threads a worker has to run models, and to encode. Default: the CPUs available.",
+        description="1 to 64 threads that run models",
     )
-    max_images: int = Field(64, ge=1, le=4096, description="1 to 4096 images a request")
-    max_vectors: int = Field(65_536, ge=1, le=1_048_576, description="1 to 1048576 vectors a request")
-    max_frames: int = Field(512, ge=2, le=4096, description="2 to 4096 images an interpolation")
-    max_batch: int = Field(32, ge=1, le=1024, description="1 to 1024 images a run of a model")
+    max_images: int = Field(
+        64, ge=1, le=4096, title="The most images of a request.", description="1 to 4096 images a request"
+    )
+    max_vectors: int = Field(
+        65_536,
+        ge=1,
+        le=1_048_576,
+        title="The most vectors of a request.",
+        description="1 to 1048576 vectors a request",
+    )
+    max_frames: int = Field(
+        512,
+        ge=2,
+        le=4096,
+        title="The most images of an interpolation.",
+        description="2 to 4096 images an interpolation",
+    )
+    max_batch: int = Field(
+        32,
+        ge=1,
+        le=1024,
+        title="The most images that run together.",
+        description="1 to 1024 images a run of a model",
+    )
     queue_rows: int = Field(
         4096,
         ge=1,
         le=1_048_576,
+        title="How many images may wait for a model; more are answered with 429.",
         description="1 to 1048576 images waiting for a model, at least FORGER_MAX_IMAGES",
     )
     queue_vectors: int = Field(
         131_072,
         ge=1,
         le=16_777_216,
+        title="How many vectors may wait for a model; more are answered with 429.",
         description="1 to 16777216 vectors waiting for a model, at least FORGER_MAX_VECTORS",
     )
-    deadline_ms: int = Field(30_000, ge=1, le=600_000, description="1 to 600000 milliseconds a request")
+    deadline_ms: int = Field(
+        30_000,
+        ge=1,
+        le=600_000,
+        title="How long a request may take; `X-Timeout-Ms` shortens it. Later the answer is 504.",
+        description="1 to 600000 milliseconds a request",
+    )
     grace_ms: int = Field(
-        30_000, ge=0, le=600_000, description="0 to 600000 milliseconds to finish requests in when stopped"
+        30_000,
+        ge=0,
+        le=600_000,
+        title="How long requests are finished when the service is told to stop; what remains is cut off.",
+        description="0 to 600000 milliseconds to finish requests in when stopped",
     )
     max_body_bytes: int = Field(
-        8 * 1024 * 1024, ge=1024, le=1024 * 1024 * 1024, description="1024 to 1073741824 bytes a body"
+        8 * 1024 * 1024,
+        ge=1024,
+        le=1024 * 1024 * 1024,
+        title="The largest body of a request; more is answered with 413, unread.",
+        description="1024 to 1073741824 bytes a body",
+    )
+    max_bodies_bytes: int = Field(
+        256 * 1024 * 1024,
+        ge=65_536,
+        le=1024 * 1024 * 1024 * 1024,
+        title="The most bytes of bodies that a worker holds at once, those up to 64 KiB not counted; a body "
+        "for which there is no room is answered with 429.",
+        description="65536 to 1099511627776 bytes, at least FORGER_MAX_BODY_BYTES",
     )
     cors_origins: Annotated[tuple[str, ...], BeforeValidator(_split)] = Field(
-        (), description="origins such as https://example.org, separated by commas, or *"
+        (),
+        title="The web pages whose scripts may call the service. Default: none.",
+        description="origins such as https://example.org, separated by commas, or *",
     )
     api_keys: Annotated[tuple[Annotated[str, Field(pattern=_KEY)], ...], BeforeValidator(_split)] = Field(
         (),
         repr=False,
+        title="The keys of which each request must bring one. Default: none, and the service is open.",
         description="keys of 16 to 256 letters, digits and . _ ~ + / = -, separated by commas, or nothing",
     )
     root_path: str = Field(
         "",
         pattern=r"^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*$",
         max_length=255,
+        title="The prefix under which a reverse proxy shows the service.",
         description="a proxy's path prefix such as /a/b, without a slash at its end, or nothing",
+    )
+    log_format: Literal["auto", "json", "text"] = Field(
+        "auto",
+        title="How log lines are written to stderr; `auto` is text on a terminal, else a JSON object a line.",
+        description="auto, json or text",
+    )
+    log_requests: Literal["on", "off"] = Field(
+        "on", title="Whether each request leaves a line in the log.", description="on or off"
+    )
+    traces: Literal["off", "otlp", "console"] = Field(
+        "off",
+        title="Where OpenTelemetry spans go: to a collector (`OTEL_EXPORTER_OTLP_ENDPOINT`), or to stderr.",
+        description="off, otlp or console",
+    )
+    head_timeout_ms: int = Field(
+        10_000,
+        ge=10,
+        le=600_000,
+        title="How long a client may take to send a request's head; later it is answered with 408.",
+        description="10 to 600000 milliseconds",
+    )
+    stall_timeout_ms: int = Field(
+        10_000,
+        ge=10,
+        le=600_000,
+        title="The period of FORGER_MIN_BYTES_PER_S.",
+        description="10 to 600000 milliseconds",
+    )
+    min_bytes_per_s: int = Field(
+        500,
+        ge=1,
+        le=1_048_576,
+        title="What a client must send of a body, and take of an answer, in each period of "
+        "FORGER_STALL_TIMEOUT_MS; a slower body is answered with 408, a slower reader is cut off.",
+        description="1 to 1048576 bytes a second",
+    )
+    max_head_bytes: int = Field(
+        65_536,
+        ge=1024,
+        le=1_048_576,
+        title="The largest head of a request, its path and headers; more is answered with 431.",
+        description="1024 to 1048576 bytes",
+    )
+    max_connections: int = Field(
+        4096,
+        ge=1,
+        le=65_535,
+        title="The most connections of a worker; further ones are answered with 503, and closed.",
+        description="1 to 65535 connections",
     )
 
     @field_validator("models_dir")
@@ -121,6 +242,8 @@ class Settings(BaseModel):
             raise ValueError("FORGER_QUEUE_ROWS must be at least FORGER_MAX_IMAGES")
         if self.queue_vectors < self.max_vectors:
             raise ValueError("FORGER_QUEUE_VECTORS must be at least FORGER_MAX_VECTORS")
+        if self.max_bodies_bytes < self.max_body_bytes:
+            raise ValueError("FORGER_MAX_BODIES_BYTES must be at least FORGER_MAX_BODY_BYTES")
         return self
 
 
@@ -136,12 +259,12 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         name = key.removeprefix(PREFIX).lower()
         if name not in Settings.model_fields or key != key.upper():
             known = ", ".join(PREFIX + field.upper() for field in Settings.model_fields)
-            raise InvalidSettings(f"{key} is no setting; there are {known}")
+            raise InvalidSettings(f"{ascii(key[:_MOST_SHOWN])[1:-1]} is no setting; there are {known}")
         given[name] = value
     try:
         return Settings.model_validate(given)
     except ValidationError as error:
-        raise InvalidSettings(_explain(error)) from error
+        raise InvalidSettings(_explain(error, given)) from error
 
 
 def default_model_name(configured: str | None, available: Iterable[str]) -> str:
@@ -158,13 +281,13 @@ def default_model_name(configured: str | None, available: Iterable[str]) -> str:
     return configured
 
 
-def _explain(error: ValidationError) -> str:
+def _explain(error: ValidationError, given: Mapping[str, str]) -> str:
     first = error.errors(include_url=False)[0]
     message = first["msg"].removeprefix("Value error, ")
     if not first["loc"]:
         return message
     name = str(first["loc"][0])
-    allowed = Settings.model_fields[name].description
+    field = Settings.model_fields[name]
     # A key, even a wrong one, has no place in a log.
-    shown = "" if name == "api_keys" else f"={first['input']!r}"
-    return f"{PREFIX}{name.upper()}{shown}: {message}; allowed: {allowed}"
+    shown = f"={given[name][:_MOST_SHOWN]!r}" if field.repr else ""
+    return f"{PREFIX}{name.upper()}{shown}: {message}; allowed: {field.description}"

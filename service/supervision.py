@@ -12,6 +12,8 @@ import signal
 import sys
 from typing import NoReturn
 
+from service.logs import flush_logs
+
 logger = logging.getLogger("forger")
 
 _SUPERVISOR = "_FORGER_SUPERVISOR"
@@ -26,10 +28,10 @@ def end_if_a_worker_cannot_start() -> None:
 
 def give_up(error: Exception) -> NoReturn:
     """End this worker, and with it the service that it cannot serve."""
-    logger.critical("the service cannot start: %s", error)
+    logger.critical("the service cannot start: %s", error, extra={"event": "cannot-start"})
     parent = os.getppid()
     if os.environ.get(_SUPERVISOR) == str(parent):
         os.kill(parent, _SIGNAL)
-    logging.shutdown()
+    flush_logs()
     # At once: everybody whom an exception would pass on its way out would log it again, with its trace.
     os._exit(1)

@@ -13,6 +13,7 @@ from contract.latents import Truncation
 from service.backend import Drawn, Seeded
 from service.generation.labels import Label
 from service.generation.latent_refs import Latents, Origin
+from service.journey import Journey
 from service.models.served import ServedModel
 from service.requests.bodies import Body
 from service.requests.wording import Location, describe, fault_at
@@ -43,6 +44,8 @@ class Order:
     """Whether a grid's rows follow the classes."""
     fps: int | None = None
     """Frames a second, if the images follow one another as an animation does."""
+    journey: Journey | None = None
+    """Who follows the request, if anybody does."""
 
     def computed_latents(self) -> Latents | None:
         """Compute the latents; None of seeds, which are drawn where they are run."""

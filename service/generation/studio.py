@@ -15,6 +15,7 @@ from service.generation.labels import weights_matrix
 from service.generation.latent_refs import Latents
 from service.generation.order import Drawing, Order
 from service.jobs import Delivery
+from service.journey import Journey
 
 ReturnT = TypeVar("ReturnT")
 
@@ -37,6 +38,8 @@ class Studio:
         wait for the model are at the studio's threads already, and whatever the batcher raises.
         """
         latents, rows = await self._prepared(order)
+        if order.journey is not None:
+            _tell(order.journey, order)
         delivery: Delivery[Drawn] = await self._batcher.submit(
             order.model.backend, rows, order.count, deadline
         )
@@ -48,6 +51,8 @@ class Studio:
         Raises as :meth:`draw` does for all that goes wrong before.
         """
         latents, rows = await self._prepared(order)
+        if order.journey is not None:
+            _tell(order.journey, order)
         showing = Showing(order, latents)
         showing.start(self._batcher.submit(order.model.backend, rows, order.count, deadline, showing))
         await showing.admission()
@@ -155,6 +160,11 @@ def _drawing(order: Order, latents: Latents | None, delivery: Delivery[Drawn]) -
     return Drawing(order, latents, drawn, delivery.queue_s, delivery.run_s, delivery.batch_rows)
 
 
+def _tell(journey: Journey, order: Order) -> None:
+    model = order.model
+    journey.queued(f"{model.name}:{model.version}", model.digest, order.origins[0].seed, order.count)
+
+
 def _prepare(order: Order) -> tuple[Latents | None, Rows]:
     classes = order.model.manifest.classes
     weights_NK = None
@@ -162,6 +172,6 @@ def _prepare(order: Order) -> tuple[Latents | None, Rows]:
         weights_NK = weights_matrix(order.labels, len(classes))
     latents = order.computed_latents()
     if latents is not None:
-        return latents, Rows(latents.z_ND, weights_NK)
+        return latents, Rows(latents.z_ND, weights_NK, order.journey)
     assert isinstance(order.latents, Seeded)
-    return None, Rows(order.latents, weights_NK)
+    return None, Rows(order.latents, weights_NK, order.journey)

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.errors import ForgerError
-from service.http.exchange import exchange_of
+from service.http.exchange import Exchange, exchange_of
 from service.http.problems import problem_of, problem_response
 
 logger = logging.getLogger("forger.http")
@@ -50,7 +50,16 @@ def record(error: Exception, request: Request) -> None:
     exchange = exchange_of(request)
     problem = problem_of(error)
     exchange.problem_slug = problem.slug
+    if exchange.journey is not None:
+        exchange.journey.failed(error)
     if not isinstance(error, ForgerError):
-        logger.error("request %s failed unexpectedly", exchange.name, exc_info=error)
+        logger.error("request %s failed unexpectedly", exchange.name, exc_info=error, extra=_told(exchange))
     elif problem.status == 500:
-        logger.warning("request %s: %s: %s", exchange.name, problem.slug, error)
+        told = _told(exchange)
+        logger.warning("request %s: %s: %s", exchange.name, problem.slug, error, extra=told)
+
+
+def _told(exchange: Exchange) -> dict[str, object]:
+    """Return what a line of the log says of a request beside its sentence."""
+    facts = {"request_id": exchange.request_id, "trace_id": exchange.trace_id, "route": exchange.route}
+    return {"event": "request-failed", "facts": facts}

@@ -9,12 +9,13 @@ from typing import Any, NoReturn
 
 from starlette.types import Receive
 
-from service.errors import BodyTooLarge, ClientLeft, MalformedBody, UnsupportedMediaType
+from service.errors import BodyTooLarge, ClientLeft, MalformedBody, QueueFull, UnsupportedMediaType
 
 # A form is what `curl -d` calls its data, whatever it holds.
 _READ_AS_JSON = frozenset(
     {"", "application/json", "text/json", "application/x-www-form-urlencoded", "text/plain"}
 )
+_SMALL_BODY_BYTES = 64 * 1024
 _MOST_DIGITS = 400
 _MOST_KEYS = 16_384
 # Twice as many as the longest list of latents has, each an object that holds a list.
@@ -33,24 +34,56 @@ def check_media_type(content_type: str, content_encoding: str) -> None:
         raise UnsupportedMediaType("The body must not be compressed; leave Content-Encoding out.")
 
 
-async def read_body(receive: Receive, content_length: str | None, limit: int) -> bytes:
-    """Return a request's whole body.
+class BodyMemory:
+    """How many bytes of large bodies all requests together hold; small ones are not counted."""
 
-    Raises ``BodyTooLarge`` as soon as it is known to exceed ``limit`` bytes, and ``ClientLeft``.
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self.held = 0
+
+    def grow(self, before: int, after: int) -> None:
+        """Count a body that grows; raises ``QueueFull`` if there is no room for it."""
+        more = _counted(after) - _counted(before)
+        if self.held + more > self._limit:
+            raise QueueFull(
+                f"Large bodies of {self.held} bytes are held already; at most {self._limit} may be."
+            )
+        self.held += more
+
+    def let_go(self, size: int) -> None:
+        """Count a body no more."""
+        self.held -= _counted(size)
+
+
+def _counted(size: int) -> int:
+    return size if size > _SMALL_BODY_BYTES else 0
+
+
+async def read_body(receive: Receive, content_length: str | None, limit: int, memory: BodyMemory) -> bytes:
+    """Return a request's whole body, for which the caller lets the ``memory`` go.
+
+    Raises ``BodyTooLarge`` as soon as it is known to exceed ``limit`` bytes, ``QueueFull`` if there is no
+    room for it, and ``ClientLeft``.
     """
     if content_length is not None and content_length.isdecimal() and int(content_length[:20]) > limit:
         raise _too_large(limit)
     chunks: list[bytes] = []
     length, more = 0, True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientLeft("The client closed the connection before its body was complete.")
-        chunks.append(message.get("body", b""))
-        length += len(chunks[-1])
-        if length > limit:
-            raise _too_large(limit)
-        more = message.get("more_body", False)
+    try:
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientLeft("The client closed the connection before its body was complete.")  # noqa: TRY301 - see below
+            chunk = message.get("body", b"")
+            if length + len(chunk) > limit:
+                raise _too_large(limit)  # noqa: TRY301 - see below
+            memory.grow(length, length + len(chunk))
+            length += len(chunk)
+            chunks.append(chunk)
+            more = message.get("more_body", False)
+    except BaseException:
+        memory.let_go(length)
+        raise
     return b"".join(chunks)
 
 

@@ -18,9 +18,9 @@ from service.generation.order import Drawing, Order
 from service.generation.sampling import place_generate, read_generate
 from service.generation.studio import LIGHT_ROWS
 from service.http.answering import Answer
-from service.http.body import parse_json, read_body
+from service.http.body import BodyMemory, parse_json, read_body
 from service.http.event_stream import EventStream
-from service.http.exchange import exchange_of
+from service.http.exchange import Exchange, exchange_of
 from service.http.negotiation import accepted, negotiate
 from service.http.patience import Patience
 from service.models.repository import Repository
@@ -56,6 +56,7 @@ class DrawingEndpoints:
         self._runtime = runtime
         # Large bodies are read one at a time: what they become is many times their size.
         self._heavy = asyncio.Semaphore(1)
+        self._bodies = BodyMemory(runtime.settings.max_bodies_bytes)
 
     def generate(self, request: Request) -> Awaitable[Response]:
         """``POST /generate``."""
@@ -72,16 +73,21 @@ class DrawingEndpoints:
     async def _answer(self, request: Request, case: UseCase) -> Response:
         with patience_with(request, self._runtime) as patience:
             length = exchange_of(request).headers.first(b"content-length")
-            body = await read_body(request.receive, length, self._runtime.settings.max_body_bytes)
-            patience.watch()
-            return await self._carry_out(request, case, body, patience.deadline)
+            limit = self._runtime.settings.max_body_bytes
+            body = await read_body(request.receive, length, limit, self._bodies)
+            try:
+                patience.watch()
+                return await self._carry_out(request, case, body, patience.deadline)
+            finally:
+                self._bodies.let_go(len(body))
 
     async def _carry_out(self, request: Request, case: UseCase, body: bytes, deadline: float) -> Response:
-        order = await self._understand(body, case)
+        exchange = exchange_of(request)
+        order = exchange.asks_for(await self._understand(body, case))
         media_type = negotiate(accepted(request), order)
         if media_type == EVENT_STREAM:
             return await self._stream(request, order, deadline)
-        drawing, packed = await draw(self._runtime, order, media_type, deadline)
+        drawing, packed = await draw(self._runtime, exchange, order, media_type, deadline)
         headers = {**packed.headers, "Server-Timing": stages(drawing, packed), "Vary": "Accept"}
         return Answer(packed.body, media_type, headers)
 
@@ -113,13 +119,18 @@ class DrawingEndpoints:
         return await studio.off_loop(case.place, asked, repository)
 
 
-async def draw(runtime: Runtime, order: Order, media_type: str, deadline: float) -> tuple[Drawing, Package]:
-    """Draw an order and pack it; both are counted in the metrics."""
+async def draw(
+    runtime: Runtime, exchange: Exchange, order: Order, media_type: str, deadline: float
+) -> tuple[Drawing, Package]:
+    """Draw an order and pack it; both are counted in the metrics, and timed in the exchange."""
     drawing = await runtime.studio.draw(order, deadline)
     if is_light(drawing, media_type):
         packed = package(drawing, media_type)
     else:
         packed = await runtime.studio.work_on(order, order.count, package, drawing, media_type)
+    if exchange.journey is not None:
+        exchange.journey.encoded(packed.encode_s)
+    exchange.stages_s = (drawing.queue_s, drawing.inference_s, packed.encode_s)
     runtime.metrics.answer_encoded(media_type, packed.encode_s)
     runtime.metrics.rows_delivered(order.model.name, order.model.version, order.count)
     return drawing, packed

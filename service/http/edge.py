@@ -18,15 +18,21 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.door import Door
 from service.errors import MethodNotAllowed, Unavailable, UnknownRoute
+from service.http.access_log import AccessLog
 from service.http.answering import refuse
 from service.http.cors import CrossOrigin
 from service.http.endpoints import Endpoints
 from service.http.exchange import Exchange, open_exchange
+from service.http.headers import RequestHeaders
 from service.http.keys import ApiKeys
+from service.http.problems import Problem
 from service.http.routes import route_table
 from service.http.shortcut import shorten_the_way
+from service.logs import log_writer
 from service.metrics import Metrics
 from service.runtime import Runtime
+from service.settings import Settings
+from service.tracing import Tracing
 
 _CLIENT_LEFT = 499
 
@@ -59,6 +65,8 @@ class Edge:
         site = self._site
         scope = _without_prefix(scope, site.root_path)
         exchange = open_exchange(scope, site.root_path)
+        if site.tracing is not None:
+            _follow(exchange, site.tracing, scope["method"])
         wire = _Wire(send, exchange, site)
         site.door.inside += 1
         try:
@@ -109,6 +117,8 @@ class Site:
     cross_origin: CrossOrigin
     keys: ApiKeys
     root_path: str
+    access_log: AccessLog | None = None
+    tracing: Tracing | None = None
 
     @classmethod
     def over(cls, runtime: Runtime) -> Site:
@@ -121,7 +131,40 @@ class Site:
             CrossOrigin(settings.cors_origins),
             ApiKeys(settings.api_keys),
             settings.root_path,
+            _access_log(settings),
+            runtime.tracing,
         )
+
+    def refused_at_the_door(self, problem: Problem, request_id: str) -> None:
+        """Count, and log, a request that was refused before it was one (``protocol.Notice``)."""
+        exchange = Exchange(RequestHeaders(()), request_id, problem_slug=problem.slug)
+        self.answered(exchange, problem.status, 0)
+
+    def answered(self, exchange: Exchange, status: int, body_bytes: int) -> None:
+        """Count an exchange whose answer is about to be complete, and log it."""
+        elapsed_s = exchange.elapsed_s
+        self.metrics.request_answered(exchange.route, status, elapsed_s, exchange.problem_slug)
+        if self.access_log is not None:
+            self.access_log.note(exchange, status, elapsed_s, body_bytes)
+        if exchange.journey is not None:
+            exchange.journey.answered(exchange.route, status)
+
+
+def _follow(exchange: Exchange, tracing: Tracing, method: str) -> None:
+    """Follow an exchange, if it is to be; its lines in the log then name the trace, too."""
+    headers = exchange.headers
+    context = {"tracestate": ",".join(headers.all(b"tracestate"))}
+    if exchange.trace_id is not None:  # a sound one
+        context["traceparent"] = headers.all(b"traceparent")[0]
+    trace = tracing.follow(method, exchange.request_id, context, exchange.started)
+    if trace is not None:
+        exchange.journey, exchange.trace_id = trace, trace.trace_id
+
+
+def _access_log(settings: Settings) -> AccessLog | None:
+    """Return what notes requests, if the process logs at all and requests are to be logged."""
+    writer = log_writer()
+    return None if writer is None or settings.log_requests == "off" else AccessLog(writer)
 
 
 def _without_prefix(scope: Scope, root_path: str) -> Scope:
@@ -149,14 +192,17 @@ class _Wire:
         self._exchange = exchange
         self._status = _CLIENT_LEFT
         self._counted = False
+        self._body_bytes = 0
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.started = True
             self._status = message["status"]
             self._mark(message)
-        elif message["type"] == "http.response.body" and not message.get("more_body", False):
-            self.finish()
+        elif message["type"] == "http.response.body":
+            self._body_bytes += len(message.get("body", b""))
+            if not message.get("more_body", False):
+                self.finish()
         await self._send(message)
 
     def finish(self) -> None:
@@ -164,10 +210,7 @@ class _Wire:
         if self._counted:
             return
         self._counted = True
-        exchange = self._exchange
-        self._site.metrics.request_answered(
-            exchange.route, self._status, exchange.elapsed_s, exchange.problem_slug
-        )
+        self._site.answered(self._exchange, self._status, self._body_bytes)
 
     def _mark(self, start: Message) -> None:
         headers: list[tuple[bytes, bytes]] = start["headers"]

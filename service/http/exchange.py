@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from starlette.requests import Request
 from starlette.types import Scope
 
+from service.generation.order import Order
 from service.http.headers import RequestHeaders
 from service.ids import new_id
+from service.journey import Journey
 
 OTHER_ROUTE = "other"
 """The route of every path that none of ours matches: labels must be bounded."""
@@ -35,12 +37,24 @@ class Exchange:
     root_path: str = ""
     route: str = OTHER_ROUTE
     problem_slug: str | None = None
+    key_id: str | None = None
+    order: Order | None = None
+    """What it asks to be drawn, as soon as that is understood."""
+    stages_s: tuple[float, float, float] | None = None
+    """Seconds in the queue, in runs of the model, and encoding, once it is drawn."""
+    journey: Journey | None = None
+    """Who follows it, where traces are switched on."""
     started: float = field(default_factory=time.perf_counter)
 
     @property
     def name(self) -> str:
         """What log lines call the request: its id, and that of the trace it belongs to."""
         return self.request_id if self.trace_id is None else f"{self.request_id} (trace {self.trace_id})"
+
+    def asks_for(self, order: Order) -> Order:
+        """Note what is to be drawn, and return it: followed, if the request is."""
+        self.order = order if self.journey is None else replace(order, journey=self.journey)
+        return self.order
 
     @property
     def elapsed_s(self) -> float:

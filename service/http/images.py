@@ -20,6 +20,7 @@ from service.generation.sampling import place_generate
 from service.http.answering import Answer
 from service.http.conditional import is_known
 from service.http.drawing import draw, patience_with, stages
+from service.http.exchange import exchange_of
 from service.http.query import named_model, parameters, wrong_parameter
 from service.models.served import ServedModel
 from service.packaging.facts import Facts
@@ -81,9 +82,11 @@ class ImageEndpoints:
         if is_known(request, headers["ETag"]):
             return Response(status_code=304, headers=headers)
 
+        exchange = exchange_of(request)
+        order = exchange.asks_for(order)
         with patience_with(request, self._runtime) as patience:
             patience.watch()
-            drawing, packed = await draw(self._runtime, order, PNG, patience.deadline)
+            drawing, packed = await draw(self._runtime, exchange, order, PNG, patience.deadline)
         timed = {**packed.headers, **headers, "Server-Timing": stages(drawing, packed)}
         return Answer(packed.body, PNG, timed)
 

@@ -55,6 +55,7 @@ class Patience:
         if self._departure is not None:
             self._departure.remove_done_callback(self._left)
             self._departure.cancel()
+            self._departure = None
         if self._why is None:
             return
         if self._task.uncancel() <= self._cancelled_before and kind is asyncio.CancelledError:
@@ -80,8 +81,10 @@ class Patience:
             pass
 
     def _left(self, departure: asyncio.Task[None]) -> None:
-        if not departure.cancelled():
-            departure.exception()  # marks it as seen: a connection that fails is one that is closed
+        if departure.cancelled():
+            return
+        departure.exception()  # marks it as seen: a connection that fails is one that is closed
+        if self._departure is departure:  # else the block has ended in the very turn in which the client left
             self._end(ClientLeft("The client closed the connection."))
 
     def _end(self, why: ForgerError) -> None:

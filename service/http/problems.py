@@ -17,12 +17,15 @@ from service.errors import (
     ClientLeft,
     DeadlineExceeded,
     ForgerError,
+    HeadTooLarge,
     InvalidInput,
     MalformedBody,
+    MalformedRequest,
     MethodNotAllowed,
     ModelOutputFault,
     NotAcceptable,
     QueueFull,
+    RequestTooSlow,
     StaleDigest,
     Unauthorized,
     Unavailable,
@@ -52,6 +55,12 @@ class Problem:
 
 
 PROBLEMS: dict[type[ForgerError], Problem] = {
+    MalformedRequest: Problem(
+        400,
+        "malformed-request",
+        "That is no HTTP request",
+        "Speak HTTP/1.1 with a method, headers and framing as RFC 9112 has them.",
+    ),
     MalformedBody: Problem(
         400,
         "malformed-json",
@@ -84,6 +93,12 @@ PROBLEMS: dict[type[ForgerError], Problem] = {
         "image/jpeg or image/webp with one image or layout grid, for image/gif or image/webp of an "
         "interpolation, or for application/x-npy; output_format, when given, must agree.",
     ),
+    RequestTooSlow: Problem(
+        408,
+        "request-timeout",
+        "The request came too slowly",
+        "Send the whole request at once; the connection is closed.",
+    ),
     StaleDigest: Problem(
         409,
         "stale-digest",
@@ -114,6 +129,12 @@ PROBLEMS: dict[type[ForgerError], Problem] = {
         "Too much work is waiting",
         "Wait for the seconds in Retry-After, then send the request again.",
         retry_after_s=1,
+    ),
+    HeadTooLarge: Problem(
+        431,
+        "head-too-large",
+        "The request's head is too large",
+        "Send a shorter path and fewer or shorter headers; what is long belongs in the body.",
     ),
     ClientLeft: Problem(
         499, "client-left", "The client left", "The connection was closed before the answer was ready."
@@ -191,6 +212,31 @@ def problem_response(error: Exception, request: Request) -> Response:
     if problem.retry_after_s is not None:
         headers["Retry-After"] = str(problem.retry_after_s)
     return Response(orjson.dumps(problem_document(error, request)), problem.status, headers, MEDIA_TYPE)
+
+
+def problem_bytes(error: Exception, request_id: str, root_path: str) -> bytes:
+    """Return a whole HTTP response to what is no request yet, after which the connection ends."""
+    problem = problem_of(error)
+    document = {
+        "type": root_path + problem.type,
+        "title": problem.title,
+        "status": problem.status,
+        "detail": str(error),
+        "instance": root_path + "/",
+        "request_id": request_id,
+    }
+    body = orjson.dumps(document)
+    lines = [
+        f"HTTP/1.1 {problem.status} {problem.title}",
+        f"content-type: {MEDIA_TYPE}",
+        f"content-length: {len(body)}",
+        "cache-control: no-store",
+        f"x-request-id: {request_id}",
+        "connection: close",
+    ]
+    if problem.retry_after_s is not None:
+        lines.append(f"retry-after: {problem.retry_after_s}")
+    return "\r\n".join([*lines, "", ""]).encode("ascii") + body
 
 
 def help_page(problem: Problem) -> str:

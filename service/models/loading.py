@@ -54,7 +54,14 @@ def load_model(
     max_drawn = rows_per_request(
         manifest.output, manifest.latent.dim, len(manifest.classes or ()), backend.queue_limit
     )
-    logger.info("model %s:%d on %s (%s)", manifest.name, manifest.version, session.provider, digest)
+    logger.info(
+        "model %s:%d on %s (%s)",
+        manifest.name,
+        manifest.version,
+        session.provider,
+        digest,
+        extra={"event": "model-loaded"},
+    )
     return ServedModel(
         manifest=manifest,
         digest=digest,

@@ -68,6 +68,8 @@ def load_models(
         except InvalidSettings:
             raise
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one directory must not stop the others
-            logger.error("model %s:%d is left out: %s", directory.name, directory.version, error)  # noqa: TRY400 - the sentence is the finding
+            sentence = "model %s:%d is left out: %s"
+            left_out = {"event": "model-left-out"}
+            logger.error(sentence, directory.name, directory.version, error, extra=left_out)  # noqa: TRY400 - the sentence is the finding
     default = default_model_name(settings.default_model, (model.name for model in models))
     return Repository(models, default)

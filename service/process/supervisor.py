@@ -37,7 +37,7 @@ class Worker:
     link: socket.socket
 
     @classmethod
-    async def start(cls, listener: socket.socket, grace_s: float, environment: Mapping[str, str]) -> Self:
+    async def start(cls, listener: socket.socket, environment: Mapping[str, str]) -> Self:
         """Start a worker that answers on the listener."""
         link, theirs = socket.socketpair()
         link.settimeout(0)
@@ -46,7 +46,6 @@ class Worker:
                 sys.executable,
                 *("-m", "service.process.worker"),
                 *("--listener", str(listener.fileno()), "--link", str(theirs.fileno())),
-                *("--grace", str(grace_s)),
                 env=environment,
                 pass_fds=(listener.fileno(), theirs.fileno()),
                 # Ctrl-C in a terminal is for the supervisor, which tells the worker what to do.
@@ -79,16 +78,11 @@ class Supervisor:
         grace_s: float,
         *,
         on_ready: Callable[[], None],
-        on_death: Callable[[int, Path], None],
     ) -> None:
-        """``on_ready`` is called when the first worker is; ``on_death`` with a dead worker's process id.
-
-        Its second argument is the directory of the processes' metrics.
-        """
+        """``on_ready`` is called when the first worker is; ``grace_s`` is how long one may take to finish."""
         self._listener = listener
         self._grace_s = grace_s
         self._on_ready = on_ready
-        self._on_death = on_death
         self._worker: Worker | None = None
         self._stopping = asyncio.Event()
 
@@ -105,14 +99,13 @@ class Supervisor:
         was_ready, pause_s = False, 0.0
         while not self._stopping.is_set():
             begun = time.monotonic()
-            worker = self._worker = await Worker.start(self._listener, self._grace_s, environment)
+            worker = self._worker = await Worker.start(self._listener, environment)
             if self._stopping.is_set():  # meanwhile
                 worker.send(signal.SIGTERM)
             if await worker.is_ready() and not was_ready:
                 was_ready = True
                 self._on_ready()
             status = await worker.ended()
-            self._on_death(worker.process.pid, Path(environment["PROMETHEUS_MULTIPROC_DIR"]))
             if self._stopping.is_set():
                 return 0 if status in (0, -signal.SIGTERM) else 1
             if not was_ready:

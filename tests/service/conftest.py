@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import uvloop
 
+from tests.fakes.listening import QUICK, ROOMY, App, Listening, listening, running_loop
 from tests.fakes.models import write_models
 from tests.fakes.site import LocalService, local_service
 
@@ -22,3 +26,32 @@ def service(models_dir: Path) -> Iterator[LocalService]:
     """A service over all fake models; the default is the conditional one."""
     with local_service(models_dir, default_model="grey") as running:
         yield running
+
+
+@pytest.fixture(params=["httptools", "h11", "httptools on asyncio"])
+def loop(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[asyncio.AbstractEventLoop]:
+    """An event loop: the fast parser on both kinds, and what stands in where it is missing."""
+    if request.param == "h11":
+        monkeypatch.setitem(sys.modules, "service.http.protocol.on_httptools", None)
+    make = asyncio.new_event_loop if "asyncio" in request.param else uvloop.new_event_loop
+    with running_loop(make) as running:
+        yield running
+
+
+@pytest.fixture
+def app() -> App:
+    return App()
+
+
+@pytest.fixture
+def quick(app: App, loop: asyncio.AbstractEventLoop) -> Iterator[Listening]:
+    with listening(app, loop, QUICK) as server:
+        yield server
+
+
+@pytest.fixture
+def roomy(app: App, loop: asyncio.AbstractEventLoop) -> Iterator[Listening]:
+    with listening(app, loop, ROOMY) as server:
+        yield server

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import itertools
 import threading
 from pathlib import Path
 from typing import Any
@@ -135,3 +136,54 @@ def test_a_target_in_absolute_form_is_its_path(service: LocalService) -> None:
     """RFC 9112, 3.2.2: a server must take it, though only proxies are sent it."""
     answers = sent_as_it_is(service, "http://forger.test:3000/models")
     assert answers[0]["status"] == 200
+
+
+def test_bodies_of_many_requests_together_are_bounded(models_dir: Path) -> None:
+    """Each is within its own limit; what has no room beside the others is asked to come again."""
+    limits = {"max_body_bytes": 200_000, "max_bodies_bytes": 500_000}
+    with local_service(models_dir, default_model="grey", **limits) as service:
+        memory = service.edge._site.endpoints.drawing._bodies
+
+        async def play() -> tuple[list[int], int]:
+            gate = asyncio.Event()
+            large = [asyncio.ensure_future(_upload(service, gate, 200_000)) for _ in range(5)]
+            small = [asyncio.ensure_future(_upload(service, gate, 60_000)) for _ in range(5)]
+            refused = [await done for done in itertools.islice(asyncio.as_completed(large), 3)]
+            held = memory.held
+            gate.set()
+            served = await asyncio.gather(*large, *small)
+            assert refused == [429, 429, 429]
+            return sorted(served), held
+
+        statuses, held = service.run(play())
+        assert statuses == [200] * 7 + [429] * 3
+        assert held == 400_000
+        assert service.run(_upload(service, None, 200_001)) == 413
+        assert memory.held == 0
+
+
+async def _upload(service: LocalService, gate: asyncio.Event | None, size: int) -> int:
+    """Send a body, whose end waits for the gate; return the answer's status."""
+    pieces = iter([b'{"seed": 1}' + b" " * (size - 11), b""])
+
+    async def receive() -> dict[str, Any]:
+        piece = next(pieces, None)
+        if piece is None:  # it waits for its answer
+            await asyncio.Event().wait()
+        if not piece and gate is not None:
+            await gate.wait()
+        return {"type": "http.request", "body": piece, "more_body": piece != b""}
+
+    sent: list[dict[str, Any]] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        await asyncio.sleep(0)
+        sent.append(message)
+
+    scope = {
+        "type": "http", "method": "POST", "path": "/generate", "raw_path": b"/generate", "headers": [],
+        "query_string": b"", "scheme": "http", "root_path": "", "server": ("a", 1), "client": ("b", 2),
+        "http_version": "1.1",
+    }  # fmt: skip
+    await service.edge(scope, receive, send)
+    return int(sent[0]["status"])

@@ -163,3 +163,21 @@ async def test_a_cancelled_caller_is_cancelled() -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
     assert ended == ["cancelled", "cancelled"]
+
+
+@on_a_loop
+async def test_a_client_that_leaves_just_as_the_work_is_done_cancels_nothing_later() -> None:
+    """In one turn of the loop the departure is seen and the block ends: what comes after it is unharmed."""
+    connection, work = Connection(), asyncio.Event()
+
+    def both() -> None:
+        connection.left.set()
+        work.set()
+
+    asyncio.get_running_loop().call_later(SOON, both)
+    with Patience(connection.receive) as patience:
+        patience.watch()
+        await work.wait()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert _left_over() == 0

@@ -12,13 +12,13 @@ from service.http.openapi.events import stream_content
 from service.http.openapi.examples import Example
 from service.http.openapi.headers import ALWAYS, CHOSEN, FACTS, headers
 from service.http.openapi.parameters import parameters
-from service.http.openapi.problems import ProblemResponses
+from service.http.openapi.problems import AT_THE_DOOR, ProblemResponses
 from service.http.openapi.schemas import Json, ref
 
 _PROBLEMS = (
     "malformed-json", "unknown-model", "method-not-allowed", "not-acceptable", "body-too-large",
     "unsupported-media-type", "invalid-input", "queue-full", "model-output", "unexpected", "unavailable",
-    "deadline-exceeded",
+    "deadline-exceeded", *AT_THE_DOOR,
 )  # fmt: skip
 
 _ANSWERS_SHOWN = ("one", "class", "mixture", "several", "grid", "echoed-latent", "sum-of-means", "neighbours",

@@ -9,10 +9,13 @@ from service.errors import (
     BodyTooLarge,
     DeadlineExceeded,
     ForgerError,
+    HeadTooLarge,
     InvalidInput,
+    MalformedRequest,
     MethodNotAllowed,
     ModelOutputFault,
     QueueFull,
+    RequestTooSlow,
     StaleDigest,
     Unauthorized,
     Unavailable,
@@ -29,6 +32,9 @@ from service.settings import Settings
 
 NEVER_SENT = frozenset({"client-left"})
 """What nobody is there to read; it stands in the metrics alone."""
+
+AT_THE_DOOR = ("malformed-request", "request-timeout", "head-too-large")
+"""What any request may meet before it is one."""
 
 _HEADERS = {
     "unauthorized": "WWW-Authenticate",
@@ -118,6 +124,9 @@ def _errors(repository: Repository, settings: Settings) -> list[ForgerError]:
     ]
     return [
         *(_raised(action) for action in provoked),
+        MalformedRequest("What came is not HTTP."),
+        RequestTooSlow(f"The body came at less than {settings.min_bytes_per_s} bytes a second."),
+        HeadTooLarge(f"The request's head is larger than the limit of {settings.max_head_bytes} bytes."),
         Unauthorized("This service asks for a key: send Authorization: Bearer KEY."),
         BodyTooLarge(f"The body is larger than the limit of {settings.max_body_bytes} bytes."),
         UnknownRoute("There is nothing at this path; GET / says what there is."),

@@ -8,13 +8,13 @@ from service.encoding import CONTENT_TYPES
 from service.http.openapi.drawing_paths import binary
 from service.http.openapi.headers import ALWAYS, CHOSEN, FACTS, KEPT, STATED, headers
 from service.http.openapi.parameters import parameters
-from service.http.openapi.problems import ProblemResponses
+from service.http.openapi.problems import AT_THE_DOOR, ProblemResponses
 from service.http.openapi.schemas import Json, ref
 from service.metrics import MEDIA_TYPE as METRICS
 
 JSON, PNG = CONTENT_TYPES["json"], CONTENT_TYPES["png"]
 
-_EVERYWHERE = ("method-not-allowed", "unexpected")
+_EVERYWHERE = ("method-not-allowed", "unexpected", *AT_THE_DOOR)
 _DRAWN = ("queue-full", "model-output", "unavailable", "deadline-exceeded")
 _NOT_MODIFIED: Json = {
     "description": "The client's copy, which If-None-Match names, is the current one.",
