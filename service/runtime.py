@@ -6,6 +6,8 @@ import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+from service.access.allowance import Limits
+from service.access.keyring import Keyring
 from service.batcher import Batcher
 from service.engine import Engine
 from service.generation.studio import Studio
@@ -22,6 +24,8 @@ class Runtime:
     def __init__(self, settings: Settings) -> None:
         """Load the models; raises ``InvalidSettings`` if there can be no service."""
         self.settings = settings
+        limits = Limits(settings.key_requests, settings.key_images)
+        self.keyring = Keyring(settings.api_keys, settings.keys_file, limits)
         self.metrics = Metrics()
         self._engine = Engine(settings.device, settings.threads)
         self.repository = load_models(settings, self._engine, self.metrics.run_ended)
@@ -31,6 +35,7 @@ class Runtime:
         self._batcher = Batcher(settings.threads, self.metrics, time.perf_counter)
         self._pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="forger-encode")
         self.studio = Studio(self._batcher, self._pool)
+        self.keyring.watch()
 
     @property
     def draining(self) -> bool:
@@ -40,6 +45,7 @@ class Runtime:
     async def close(self) -> None:
         """Refuse new work, finish what was accepted, and end the threads."""
         await self._batcher.drain()
+        self.keyring.close()
         self._pool.shutdown(wait=True)
         self._engine.close()
         self.metrics.write()

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from starlette.requests import Request
 from starlette.types import Scope
 
+from service.access.allowance import Allowance
 from service.http.headers import RequestHeaders
 from service.ids import new_id
 
@@ -35,6 +36,10 @@ class Exchange:
     root_path: str = ""
     route: str = OTHER_ROUTE
     problem_slug: str | None = None
+    key_id: str | None = None
+    """Whose key the request brought, if it needed one and brought one that is known."""
+    allowance: Allowance | None = None
+    """What is left to that key, if it has limits."""
     started: float = field(default_factory=time.perf_counter)
 
     @property

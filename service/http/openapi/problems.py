@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import groupby
 
+from service.access.scopes import Scope
 from service.errors import (
     BodyTooLarge,
     DeadlineExceeded,
+    Forbidden,
     ForgerError,
     InvalidInput,
     MethodNotAllowed,
     ModelOutputFault,
     QueueFull,
+    RateLimited,
     StaleDigest,
     Unauthorized,
     Unavailable,
@@ -21,7 +24,7 @@ from service.errors import (
 from service.generation.sampling import place_generate, read_generate
 from service.http.body import check_media_type, parse_json
 from service.http.negotiation import negotiate
-from service.http.openapi.headers import headers
+from service.http.openapi.headers import RATE, headers
 from service.http.openapi.schemas import Json, ref
 from service.http.problems import BY_SLUG, MEDIA_TYPE, PROBLEMS, UNEXPECTED, Problem, problem_of
 from service.models.repository import Repository
@@ -33,7 +36,9 @@ NEVER_SENT = frozenset({"client-left"})
 _HEADERS = {
     "unauthorized": "WWW-Authenticate",
     "method-not-allowed": "Allow",
+    "forbidden": "WWW-Authenticate",
     "queue-full": "Retry-After",
+    "rate-limited": "Retry-After",
     "unavailable": "Retry-After",
 }
 _REQUEST_ID = "9f86d081884c7d659a2feaa0c55ad015"
@@ -44,6 +49,7 @@ class ProblemResponses:
 
     def __init__(self, repository: Repository, settings: Settings) -> None:
         self._root_path = settings.root_path
+        self._rate_headers = RATE if settings.asks_for_keys else ()
         picture = f"/images/{repository.default}/42/0.png"
         self._places = {
             "unknown-route": "/draw",
@@ -80,7 +86,7 @@ class ProblemResponses:
         }
         return {
             "description": " Or: ".join(f"{problem.title}. {problem.help}" for problem in problems),
-            "headers": headers("Cache-Control", *sorted(named)),
+            "headers": headers("Cache-Control", *sorted(named), *self._rate_headers),
             "content": {MEDIA_TYPE: content},
         }
 
@@ -119,6 +125,8 @@ def _errors(repository: Repository, settings: Settings) -> list[ForgerError]:
     return [
         *(_raised(action) for action in provoked),
         Unauthorized("This service asks for a key: send Authorization: Bearer KEY."),
+        Forbidden(Scope.GENERATE),
+        RateLimited("The limit of this key is 600/minute (requests); 1 more is possible in 2 s.", 2),
         BodyTooLarge(f"The body is larger than the limit of {settings.max_body_bytes} bytes."),
         UnknownRoute("There is nothing at this path; GET / says what there is."),
         MethodNotAllowed("DELETE", ["GET", "HEAD"]),
