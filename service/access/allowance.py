@@ -86,11 +86,8 @@ class Allowance:
 
 def _limited(name: str, rate: Rate | None, amount: int, wait_ns: int) -> RateLimited:
     wait_s = _seconds(wait_ns)
-    return RateLimited(
-        f"The limit of this key is {rate} ({name}); {amount} more {'is' if amount == 1 else 'are'} possible in "
-        f"{wait_s} s.",
-        wait_s,
-    )
+    more = "1 more is" if amount == 1 else f"{amount} more are"
+    return RateLimited(f"The limit of this key is {rate} ({name}); {more} possible in {wait_s} s.", wait_s)
 
 
 def _seconds(ns: int) -> int:
