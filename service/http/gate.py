@@ -10,19 +10,17 @@ from collections.abc import Callable
 
 from service.access.allowance import Allowance
 from service.access.keyring import Holder, Keyring
-from service.access.rates import Bucket, Rate
 from service.errors import Forbidden, RateLimited, Unauthorized
 from service.http.exchange import Exchange
 from service.http.headers import RequestHeaders
 from service.http.problems import PROBLEMS
 from service.http.scopes import scope_of
 
-# So many refusals a second are answered at once. A client that does not heed them gets the next ones late:
-# as each connection waits for its answer, a flood is down to two requests a second for each.
-_PROMPT_REFUSALS = Rate(100, 1)
-_HELD_S = (0.25, 0.75)
-# Held answers must not go out in one burst; multiples of the golden ratio are spread evenly.
-_STRIDE = 0.618033988749895
+# After a few that are prompt, refusals go out one every so often. As a connection waits for its answer before it
+# asks again, a flood over a hundred connections is down to fifty requests a second: half a percent of the loop.
+_GAP_NS = 20_000_000
+_PROMPT = 20
+_LONGEST_NS = 2_000_000_000
 
 _HELD = frozenset(PROBLEMS[kind].slug for kind in (Unauthorized, Forbidden, RateLimited))
 
@@ -34,8 +32,7 @@ class Gate:
         self._keyring = keyring
         self._is_on = keyring.is_on
         self._clock = clock
-        self._refusals = Bucket(_PROMPT_REFUSALS)
-        self._place = 0.0
+        self._slot = -_LONGEST_NS
 
     def admit(self, exchange: Exchange) -> None:
         """Let an exchange whose route is known pass, and note whose it is.
@@ -70,12 +67,13 @@ class Gate:
         return holder
 
     def hold_s(self, problem_slug: str | None) -> float:
-        """Return for how many seconds an answer is to be held: nearly always for none."""
-        if problem_slug not in _HELD or not self._refusals.take(1, self._clock()):
+        """Return for how many seconds an answer is to be held: for none, unless many are refused."""
+        if problem_slug not in _HELD:
             return 0.0
-        self._place = (self._place + _STRIDE) % 1.0
-        least, most = _HELD_S
-        return least + (most - least) * self._place
+        now = self._clock()
+        self._slot = max(self._slot + _GAP_NS, now - _PROMPT * _GAP_NS)
+        self._slot = min(self._slot, now + _LONGEST_NS)
+        return max(self._slot - now, 0) / 1e9
 
 
 def rate_headers(allowance: Allowance) -> list[tuple[bytes, bytes]]:

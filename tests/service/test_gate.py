@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import re
@@ -12,11 +13,12 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from starlette.requests import Request
 from starlette.routing import Route
 
 from service.access.scopes import Scope
-from service.http import gate as gate_module
 from service.http.drawing import DrawingEndpoints
 from service.http.exchange import exchange_of
 from service.http.gate import Gate
@@ -52,7 +54,7 @@ def guarded(models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     keys["lasting"] = new_key(file, "lasting", *Scope, expires="2999-01-01T00:00:00+02:00")
     settings = {"keys_file": file, "api_keys": ENVIRONMENT}
     with local_service(models_dir, default_model="grey", **settings) as site:
-        # A hundred refusals a second are prompt: the tests here are quicker.
+        # Refusals are held when they are many; on this clock they are not.
         site.edge._site.gate._clock = iter(range(0, 10**15, 10**9)).__next__
         yield Guarded(site, keys)
 
@@ -213,18 +215,41 @@ def test_no_key_is_ever_logged_told_or_shown(
         assert not any(secret in text or secret.split("_", 2)[-1] in text for text in shown), secret
 
 
-def test_the_answers_to_a_flood_of_refusals_are_held_and_spread() -> None:
-    """A hundred a second are prompt; whoever goes on waits for each, and never all until one moment."""
+@given(st.lists(st.integers(0, 60_000_000), min_size=1, max_size=200))
+def test_refusals_go_out_at_a_pace_however_fast_they_are_provoked(pauses_ns: list[int]) -> None:
+    """Some twenty at once, then fifty a second; and nobody who comes now and then waits at all."""
     now = [0]
     gate = Gate(keyring=_Off(), clock=lambda: now[0])  # type: ignore[arg-type]
-    assert [gate.hold_s("unauthorized") for _ in range(100)] == [0.0] * 100
-    held = [gate.hold_s(slug) for _ in range(200) for slug in ("unauthorized", "forbidden", "rate-limited")]
-    assert all(0.25 <= seconds <= 0.75 for seconds in held)
-    gaps = sorted(later - before for before, later in zip(sorted(held), sorted(held)[1:], strict=False))
-    assert gaps[-1] < 5 * 0.5 / len(held)
-    now[0] += 10**9
-    assert [gate.hold_s("rate-limited") for _ in range(101)][:100] == [0.0] * 100
-    assert gate.hold_s("forbidden") > 0
+    slugs = itertools.cycle(["unauthorized", "forbidden", "rate-limited"])
+    sent, most_held = [], 0.0
+    for pause, slug in zip(pauses_ns, slugs, strict=False):
+        now[0] += pause
+        held = gate.hold_s(slug)
+        assert 0.0 <= held <= 2.0
+        assert held < 2.0 or len(sent) >= 100  # so many wait already that the pace is given up
+        sent.append(now[0] / 1e9 + held)
+        most_held = max(most_held, held)
+    assert sent == sorted(sent)
+    for place, begin in enumerate(sent if most_held < 2.0 else []):
+        for count, end in enumerate(sent[place:], start=1):
+            assert count <= 21 + 50 * (end - begin) + 1e-6
+    now[0] += 10**10
+    assert [gate.hold_s("forbidden") for _ in range(20)] == [0.0] * 20
+
+
+def test_each_connection_of_a_flood_waits_its_turn() -> None:
+    """A hundred connections that ask again as soon as they are answered are answered fifty times a second."""
+    now = [0]
+    gate = Gate(keyring=_Off(), clock=lambda: now[0])  # type: ignore[arg-type]
+    ready, answered = [0] * 100, 0
+    while True:
+        ready.sort()
+        now[0] = ready[0]
+        if now[0] > 10 * 10**9:
+            break
+        ready[0] += round(gate.hold_s("rate-limited") * 1e9)
+        answered += 1
+    assert 500 <= answered - 100 <= 560
 
 
 class _Off:
@@ -238,10 +263,17 @@ def test_no_other_answer_is_ever_held(slug: str | None) -> None:
 
 
 def test_a_held_answer_is_the_same_answer(guarded: Guarded, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gate_module, "_HELD_S", (0.001, 0.002))
-    gate = guarded.site.edge._site.gate
+    gate, held = guarded.site.edge._site.gate, []
+
+    def hold_s(slug: str | None) -> float:
+        held.append(Gate.hold_s(gate, slug))
+        return held[-1] / 100
+
     with monkeypatch.context() as flooded:
-        flooded.setattr(gate, "_clock", lambda: 0)
-        answers = [guarded.site.get("/models") for _ in range(110)]
+        flooded.setattr(gate, "_clock", lambda: 10**16)
+        flooded.setattr(gate, "hold_s", hold_s)
+        answers = [guarded.site.get("/models") for _ in range(40)]
+    assert held[0] == 0.0
+    assert held[-1] > 0.3
     assert {answer.status_code for answer in answers} == {401}
     assert len({json.dumps({**answer.json(), "request_id": ""}) for answer in answers}) == 1
