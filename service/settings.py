@@ -127,9 +127,15 @@ class Settings(BaseModel):
     @field_validator("keys_file")
     @classmethod
     def _is_a_file(cls, value: Path | None) -> Path | None:
-        if value is not None and not value.is_file():
+        if value is None:
+            return None
+        try:
+            is_file = value.is_file()
+        except OSError as error:
+            raise ValueError(f"cannot be looked at ({error.strerror})") from error
+        if not is_file:
             raise ValueError("no such file")
-        return value if value is None else value.absolute()
+        return value.absolute()
 
     @field_validator("cors_origins")
     @classmethod
