@@ -150,6 +150,7 @@ class _Wire:
             hold_s = self._site.gate.hold_s(self._exchange.problem_slug)
             if hold_s:
                 await asyncio.sleep(hold_s)
+                self._exchange.started += hold_s  # held on purpose: no time that the service takes
             self._status = message["status"]
             self._mark(message)
         elif message["type"] == "http.response.body" and not message.get("more_body", False):
