@@ -8,6 +8,7 @@ from typing import Any
 from bench.serving.abuse import guarded
 from bench.serving.load import Workload
 from bench.serving.servers import ONE
+from tests.fakes.keys import stopped
 from tests.fakes.models import write_models
 from tests.fakes.site import LocalService, local_service
 
@@ -22,6 +23,7 @@ def test_its_neighbour_is_served_and_its_floods_are_refused(tmp_path: Path) -> N
     contender, floods = guarded("grey", tmp_path / "keys.jsonl")
     settings = {name.removeprefix("FORGER_").lower(): value for name, value in contender.environment.items()}
     with local_service(write_models(tmp_path / "models"), **settings) as site:
+        stopped(site)
         assert statuses(site, contender.works[ONE], 20) == {200}
         assert statuses(site, floods["a key over its limit"], 20) == {200, 429}
         assert statuses(site, floods["no key"], 3) == {401}

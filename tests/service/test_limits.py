@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.fakes.keys import bearer, new_key
+from tests.fakes.keys import bearer, new_key, stopped
 from tests.fakes.reader import Reader
 from tests.fakes.site import LocalService, local_service
 
@@ -41,14 +41,6 @@ class Client:
         """Return what is left of each limit; to ask takes one request."""
         found = re.findall(r'"(\w+)";r=(\d+)', self.get("/models").headers["ratelimit"])
         return {name: int(count) for name, count in found}
-
-
-def stopped(site: LocalService) -> LocalService:
-    """Stop the clock that limits go by: nothing flows back, however long a test takes."""
-    for holder in site.runtime.keyring._by_id.values():
-        if holder.allowance is not None:
-            holder.allowance._clock = lambda: 0
-    return site
 
 
 @pytest.fixture
