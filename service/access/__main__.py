@@ -83,13 +83,9 @@ def _parser() -> argparse.ArgumentParser:
     new = commands.add_parser("new", help="make a key, print it once, and write its hash to the file")
     new.set_defaults(run=_new)
     new.add_argument("--id", required=True, type=_id, help=f"whose key it is: {ID_ALLOWED}")
+    scopes = [scope.value for scope in Scope]
     new.add_argument(
-        "--scope",
-        required=True,
-        action="append",
-        choices=list(Scope),
-        type=Scope,
-        help="may be given several times",
+        "--scope", required=True, action="append", choices=scopes, help="may be given several times"
     )
     expiry = new.add_mutually_exclusive_group()
     expiry.add_argument("--expires", type=_typed(parse_expiry, EXPIRES_ALLOWED), help=EXPIRES_ALLOWED)

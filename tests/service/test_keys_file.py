@@ -90,7 +90,7 @@ def test_the_command_runs_by_its_name_with_the_file_of_the_setting(file: Path) -
     [
         (["new", "--id", "Alice", "--scope", "generate"], "lower-case letters"),
         (["new", "--id", "a_b", "--scope", "generate"], "lower-case letters"),
-        (["new", "--id", "a", "--scope", "all"], "generate"),
+        (["new", "--id", "a", "--scope", "all"], "invalid choice: 'all' (choose from"),
         (["new", "--id", "a"], "--scope"),
         (["new", "--id", "a", "--scope", "admin", "--requests", "many"], "600/minute"),
         (["new", "--id", "a", "--scope", "admin", "--expires", "tomorrow"], "RFC 3339"),
