@@ -17,7 +17,7 @@ from service.http.problems import PROBLEMS
 from service.http.scopes import scope_of
 
 # After a few that are prompt, refusals go out one every so often. As a connection waits for its answer before
-# it asks again, a flood over a hundred is down to fifty requests a second: half a percent of the loop.
+# it asks again, a flood over a hundred is down to fifty requests a second, of ten thousand.
 _GAP_NS = 20_000_000
 _PROMPT = 20
 _LONGEST_NS = 2_000_000_000
