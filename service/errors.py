@@ -3,6 +3,7 @@
 ForgerError
 ├── InvalidSettings            the environment does not configure a service
 ├── UnusableModel              a model directory is not what its manifest says, or may not be loaded
+├── UnusableKeys               a file of keys cannot be read
 ├── Refused                    a request that is not served, through its own doing
 │   ├── MalformedRequest       not HTTP
 │   ├── RequestTooSlow, HeadTooLarge
@@ -11,8 +12,10 @@ ForgerError
 │   ├── UnsupportedMediaType
 │   ├── InvalidInput           JSON, with wrong values
 │   ├── Unauthorized           no key, or a wrong one, where keys are asked for
+│   ├── Forbidden              a key that is not good for this
 │   ├── UnknownRoute, UnknownModel, MethodNotAllowed, NotAcceptable, StaleDigest
 ├── QueueFull, Unavailable     a request that is not served now
+├── RateLimited                a request that its key has to wait for
 ├── DeadlineExceeded, ClientLeft
 └── ModelOutputFault           the model answered with numbers that are none
 """
@@ -33,6 +36,10 @@ class InvalidSettings(ForgerError):
 
 class UnusableModel(ForgerError):
     """A model directory cannot be served; the text says why. It never stops the other models."""
+
+
+class UnusableKeys(ForgerError):
+    """A file of keys cannot be read; the text names the file, the line, its fault and what is allowed."""
 
 
 class Refused(ForgerError):
@@ -98,6 +105,14 @@ class Unauthorized(Refused):
         self.challenge = 'Bearer realm="forger"' + (', error="invalid_token"' if invalid else "")
 
 
+class Forbidden(Refused):
+    """The request brings a key that is good for other things; ``scope`` is the one that it lacks."""
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(f"This key lacks the scope {scope}, which is asked for here.")
+        self.challenge = f'Bearer realm="forger", error="insufficient_scope", scope="{scope}"'
+
+
 class UnknownRoute(Refused):
     """Nothing lies at this path."""
 
@@ -128,6 +143,14 @@ class StaleDigest(Refused):
 
 class QueueFull(ForgerError):
     """Too many rows are waiting already."""
+
+
+class RateLimited(ForgerError):
+    """The key has asked for too much of late; after ``retry_after_s`` the same is possible."""
+
+    def __init__(self, sentence: str, retry_after_s: int) -> None:
+        super().__init__(sentence)
+        self.retry_after_s = retry_after_s
 
 
 class Unavailable(ForgerError):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from contract.layout import model_directories
+from service.access.keyring import entries_of_setting
 from service.devices import cuda_devices
 from service.errors import InvalidSettings, UnusableModel
 from service.models.verification import verified_files, verified_manifest
@@ -26,6 +27,8 @@ def settings_or_exit(environ: Mapping[str, str]) -> Settings:
 def check_or_exit(settings: Settings) -> None:
     """End the process if the machine and the directory of models cannot make a service of the settings."""
     try:
+        if settings.keys_file is not None:
+            entries_of_setting(settings.keys_file)
         _check_device(settings)
         check_traces(settings.traces)
         _check_default_model(settings)

@@ -8,6 +8,8 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+from service.access.allowance import Limits
+from service.access.keyring import Keyring
 from service.batcher import Batcher
 from service.door import Door
 from service.engine import Engine
@@ -27,6 +29,8 @@ class Runtime:
     def __init__(self, settings: Settings) -> None:
         """Load the models; raises ``InvalidSettings`` if there can be no service."""
         self.settings = settings
+        limits = Limits(settings.key_requests, settings.key_images)
+        self.keyring = Keyring(settings.api_keys, settings.keys_file, limits)
         self.metrics = Metrics()
         self.door = Door()
         self.tracing = open_tracing(settings.traces, log_writer() or sys.stderr)
@@ -38,6 +42,7 @@ class Runtime:
         self._batcher = Batcher(settings.threads, self.metrics, time.perf_counter)
         self._pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="forger-encode")
         self.studio = Studio(self._batcher, self._pool)
+        self.keyring.watch()
         logger.info(
             "ready to draw", extra={"event": "ready", "facts": {"models": len(self.repository.all())}}
         )
@@ -47,6 +52,7 @@ class Runtime:
         self.door.close()
         logger.info("finishing what was accepted", extra={"event": "draining"})
         await self._batcher.drain()
+        self.keyring.close()
         self._pool.shutdown(wait=True)
         self._engine.close()
         self.metrics.write()

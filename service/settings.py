@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from contract.layout import NAME_PATTERN
+from service.access.rates import RATE_ALLOWED, Rate
 from service.errors import InvalidSettings
 
 PREFIX = "FORGER_"
@@ -49,6 +50,10 @@ def _split(value: object) -> object:
     return value
 
 
+def _rate(value: object) -> object:
+    return value if value is None or isinstance(value, Rate) else Rate.parse(value) if value else None
+
+
 class Settings(BaseModel):
     """Everything that an operator may set.
 
@@ -56,7 +61,8 @@ class Settings(BaseModel):
     ``repr=False``. ``docs/settings.md`` is made of them.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # A key, even a wrong one, has no place in a log, nor in a stack trace.
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     models_dir: Path = Field(
         _MODELS_BESIDE_SERVICE,
@@ -164,6 +170,21 @@ class Settings(BaseModel):
         title="The keys of which each request must bring one. Default: none, and the service is open.",
         description="keys of 16 to 256 letters, digits and . _ ~ + / = -, separated by commas, or nothing",
     )
+    keys_file: Path | None = Field(
+        None,
+        title="A file of more keys, with scopes, expiry and limits of their own; see keys.md. Default: none.",
+        description="a file of keys, which python -m service.access makes, or nothing",
+    )
+    key_requests: Annotated[Rate | None, BeforeValidator(_rate)] = Field(
+        None,
+        title="How many requests each key may send, unless its entry says otherwise. Default: any number.",
+        description=f"requests that a key may send: {RATE_ALLOWED}; or nothing",
+    )
+    key_images: Annotated[Rate | None, BeforeValidator(_rate)] = Field(
+        None,
+        title="How many images each key may draw, unless its entry says otherwise. Default: any number.",
+        description=f"images, or vectors, that a key may draw: {RATE_ALLOWED}; or nothing",
+    )
     root_path: str = Field(
         "",
         pattern=r"^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*$",
@@ -228,6 +249,24 @@ class Settings(BaseModel):
             raise ValueError("no such directory")
         return value.resolve()
 
+    @field_validator("keys_file", mode="before")
+    @classmethod
+    def _nothing_is_none(cls, value: object) -> object:
+        return value or None
+
+    @field_validator("keys_file")
+    @classmethod
+    def _is_a_file(cls, value: Path | None) -> Path | None:
+        if value is None:
+            return None
+        try:
+            is_file = value.is_file()
+        except OSError as error:
+            raise ValueError(f"cannot be looked at ({error.strerror})") from error
+        if not is_file:
+            raise ValueError("no such file")
+        return value.absolute()
+
     @field_validator("cors_origins")
     @classmethod
     def _are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
@@ -235,6 +274,21 @@ class Settings(BaseModel):
             if origin != "*" and not re.fullmatch(r"https?://[^/\s,*]+", origin):
                 raise ValueError(f"{origin!r} is no origin")
         return origins
+
+    @property
+    def asks_for_keys(self) -> bool:
+        """Whether any keys are configured: without them everything is open."""
+        return bool(self.api_keys) or self.keys_file is not None
+
+    @model_validator(mode="after")
+    def _limits_need_keys(self) -> Settings:
+        for name in ("key_requests", "key_images"):
+            if getattr(self, name) is not None and not self.asks_for_keys:
+                raise ValueError(
+                    f"{PREFIX}{name.upper()} is a limit of each key, and none are asked for; "
+                    "set FORGER_KEYS_FILE or FORGER_API_KEYS"
+                )
+        return self
 
     @model_validator(mode="after")
     def _queues_hold_a_request(self) -> Settings:

@@ -17,7 +17,7 @@ _REQUEST_HEADERS = (
 )
 _EXPOSED = (
     "X-Request-Id, X-Seed, X-Index, X-Class-Label, X-Class-Indices, X-Model, X-Model-Version, "
-    "X-Model-Digest, ETag, Server-Timing, Retry-After, WWW-Authenticate"
+    "X-Model-Digest, ETag, Server-Timing, Retry-After, RateLimit, RateLimit-Policy, WWW-Authenticate"
 )
 
 

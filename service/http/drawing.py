@@ -19,6 +19,7 @@ from service.generation.sampling import place_generate, read_generate
 from service.generation.studio import LIGHT_ROWS
 from service.http.answering import Answer
 from service.http.body import BodyMemory, parse_json, read_body
+from service.http.charging import charged
 from service.http.event_stream import EventStream
 from service.http.exchange import Exchange, exchange_of
 from service.http.negotiation import accepted, negotiate
@@ -85,9 +86,10 @@ class DrawingEndpoints:
         exchange = exchange_of(request)
         order = exchange.asks_for(await self._understand(body, case))
         media_type = negotiate(accepted(request), order)
-        if media_type == EVENT_STREAM:
-            return await self._stream(request, order, deadline)
-        drawing, packed = await draw(self._runtime, exchange, order, media_type, deadline)
+        with charged(request, order.count):
+            if media_type == EVENT_STREAM:
+                return await self._stream(request, order, deadline)
+            drawing, packed = await draw(self._runtime, exchange, order, media_type, deadline)
         headers = {**packed.headers, "Server-Timing": stages(drawing, packed), "Vary": "Accept"}
         return Answer(packed.body, media_type, headers)
 

@@ -6,6 +6,7 @@ byte leaves, so that a client that has its answer finds it in the metrics.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,10 +24,11 @@ from service.http.answering import refuse
 from service.http.cors import CrossOrigin
 from service.http.endpoints import Endpoints
 from service.http.exchange import Exchange, open_exchange
+from service.http.gate import Gate, rate_headers
 from service.http.headers import RequestHeaders
-from service.http.keys import ApiKeys
 from service.http.problems import Problem
 from service.http.routes import route_table
+from service.http.scopes import scope_of
 from service.http.shortcut import shorten_the_way
 from service.logs import log_writer
 from service.metrics import Metrics
@@ -49,6 +51,8 @@ class Edge:
         self._find_site = site
         self._is_direct = False
         self._routes = route_table(lambda: self._site.endpoints, app, lambda: self._is_direct)
+        for route in self._routes:
+            scope_of(route.path)  # one that has none in the table must not go unnoticed until it is asked for
         self._by_path = {route.path: route for route in self._routes if "{" not in route.path}
 
     @cached_property
@@ -91,7 +95,7 @@ class Edge:
             raise Unavailable("The service is stopping and takes no more work.")
         if method not in (route.methods or ()):
             raise MethodNotAllowed(method, route.methods or ())
-        site.keys.check(route.path, exchange.headers)
+        site.gate.admit(exchange)
         await route.app(scope, receive, wire.send)
 
     def _route(self, scope: Scope) -> Route:
@@ -115,7 +119,7 @@ class Site:
     metrics: Metrics
     door: Door
     cross_origin: CrossOrigin
-    keys: ApiKeys
+    gate: Gate
     root_path: str
     access_log: AccessLog | None = None
     tracing: Tracing | None = None
@@ -129,7 +133,7 @@ class Site:
             runtime.metrics,
             runtime.door,
             CrossOrigin(settings.cors_origins),
-            ApiKeys(settings.api_keys),
+            Gate(runtime.keyring),
             settings.root_path,
             _access_log(settings),
             runtime.tracing,
@@ -197,6 +201,10 @@ class _Wire:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.started = True
+            hold_s = self._site.gate.hold_s(self._exchange.problem_slug)
+            if hold_s:
+                await asyncio.sleep(hold_s)
+                self._exchange.started += hold_s  # held on purpose: no time that the service takes
             self._status = message["status"]
             self._mark(message)
         elif message["type"] == "http.response.body":
@@ -224,6 +232,8 @@ class _Wire:
         headers.append((b"x-request-id", self._exchange.request_id.encode("ascii")))
         if self._site.door.is_closed:
             headers.append((b"connection", b"close"))
+        if self._exchange.allowance is not None:
+            headers.extend(rate_headers(self._exchange.allowance))
         if self._site.cross_origin.is_on:
             origin = self._exchange.headers.first(b"origin")
             self._site.cross_origin.mark(origin, MutableHeaders(scope=start))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from starlette.requests import Request
 from starlette.types import Scope
 
+from service.access.allowance import Allowance
 from service.generation.order import Order
 from service.http.headers import RequestHeaders
 from service.ids import new_id
@@ -38,6 +39,9 @@ class Exchange:
     route: str = OTHER_ROUTE
     problem_slug: str | None = None
     key_id: str | None = None
+    """Whose key the request brought, if it needed one and brought one that is known."""
+    allowance: Allowance | None = None
+    """What is left to that key, if it has limits."""
     order: Order | None = None
     """What it asks to be drawn, as soon as that is understood."""
     stages_s: tuple[float, float, float] | None = None

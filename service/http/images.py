@@ -18,6 +18,7 @@ from service.errors import InputFault, InvalidInput, StaleDigest
 from service.generation.order import Order
 from service.generation.sampling import place_generate
 from service.http.answering import Answer
+from service.http.charging import charged
 from service.http.conditional import is_known
 from service.http.drawing import draw, patience_with, stages
 from service.http.exchange import exchange_of
@@ -69,7 +70,7 @@ class ImageEndpoints:
 
     def _cache_control(self, digest: str | None, model: ServedModel) -> str:
         """Return who may keep the answer, and for how long: what needs a key is for its holder alone."""
-        whose = "private" if self._runtime.settings.api_keys else "public"
+        whose = "private" if self._runtime.keyring.is_on else "public"
         return f"{whose}, {_lifetime(digest, model)}"
 
     async def _drawn(self, request: Request, asked: dict[str, Any], control: str) -> Response:
@@ -86,7 +87,8 @@ class ImageEndpoints:
         order = exchange.asks_for(order)
         with patience_with(request, self._runtime) as patience:
             patience.watch()
-            drawing, packed = await draw(self._runtime, exchange, order, PNG, patience.deadline)
+            with charged(request, order.count):
+                drawing, packed = await draw(self._runtime, exchange, order, PNG, patience.deadline)
         timed = {**packed.headers, **headers, "Server-Timing": stages(drawing, packed)}
         return Answer(packed.body, PNG, timed)
 

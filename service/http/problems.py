@@ -16,6 +16,7 @@ from service.errors import (
     BodyTooLarge,
     ClientLeft,
     DeadlineExceeded,
+    Forbidden,
     ForgerError,
     HeadTooLarge,
     InvalidInput,
@@ -25,6 +26,7 @@ from service.errors import (
     ModelOutputFault,
     NotAcceptable,
     QueueFull,
+    RateLimited,
     RequestTooSlow,
     StaleDigest,
     Unauthorized,
@@ -72,6 +74,12 @@ PROBLEMS: dict[type[ForgerError], Problem] = {
         "unauthorized",
         "A key is needed",
         "Send Authorization: Bearer KEY with a key from the operator of the service.",
+    ),
+    Forbidden: Problem(
+        403,
+        "forbidden",
+        "The key is not good for this",
+        "Each key has scopes; ask the operator of the service for one with the scope that is named.",
     ),
     UnknownModel: Problem(
         404, "unknown-model", "No such model", "GET /models lists every model and its versions."
@@ -135,6 +143,12 @@ PROBLEMS: dict[type[ForgerError], Problem] = {
         "head-too-large",
         "The request's head is too large",
         "Send a shorter path and fewer or shorter headers; what is long belongs in the body.",
+    ),
+    RateLimited: Problem(
+        429,
+        "rate-limited",
+        "The key has asked for too much",
+        "Wait for the seconds in Retry-After, then send the request again; RateLimit says what is left.",
     ),
     ClientLeft: Problem(
         499, "client-left", "The client left", "The connection was closed before the answer was ready."
@@ -207,8 +221,10 @@ def problem_response(error: Exception, request: Request) -> Response:
     headers = {"Cache-Control": "no-store"}
     if isinstance(error, MethodNotAllowed):
         headers["Allow"] = error.allow
-    if isinstance(error, Unauthorized):
+    if isinstance(error, Unauthorized | Forbidden):
         headers["WWW-Authenticate"] = error.challenge
+    if isinstance(error, RateLimited):
+        headers["Retry-After"] = str(error.retry_after_s)
     if problem.retry_after_s is not None:
         headers["Retry-After"] = str(problem.retry_after_s)
     return Response(orjson.dumps(problem_document(error, request)), problem.status, headers, MEDIA_TYPE)

@@ -1,4 +1,4 @@
-"""API keys: off by default, and where they are on, nothing is drawn without one."""
+"""Keys of the environment: off by default, and where they are on, nothing is drawn without one."""
 
 from __future__ import annotations
 
@@ -26,12 +26,20 @@ def guarded(models_dir: Path) -> Iterator[LocalService]:
 def test_each_key_opens_every_route(guarded: LocalService, key: str, scheme: str) -> None:
     headers = {"authorization": f"{scheme} {key}"}
     assert guarded.generate({"seed": 1}, **headers).status_code == 200
-    for path in ("/models", "/models/grey", "/models/grey/preview.png", "/images/grey/1/2.png"):
+    for path in ("/models", "/models/grey", "/models/grey/preview.png", "/images/grey/1/2.png", "/metrics"):
         assert guarded.get(path, headers=headers).status_code == 200
 
 
 @pytest.mark.parametrize(
-    "path", ["/models", "/models/grey", "/models/none", "/models/grey/preview.png", "/images/grey/1/2.png"]
+    "path",
+    [
+        "/models",
+        "/models/grey",
+        "/models/none",
+        "/models/grey/preview.png",
+        "/images/grey/1/2.png",
+        "/metrics",
+    ],
 )
 def test_without_a_key_nothing_is_told(guarded: LocalService, path: str) -> None:
     """A model that is there and one that is not look the same."""
@@ -58,7 +66,7 @@ def test_a_wrong_key_is_said_to_be_wrong(guarded: LocalService, given: str) -> N
     assert KEYS[0] not in response.text
 
 
-@pytest.mark.parametrize("path", ["/livez", "/readyz", "/healthz", "/metrics", "/", "/problems/unauthorized"])
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/healthz", "/", "/problems/unauthorized"])
 def test_probes_and_help_need_no_key(guarded: LocalService, path: str) -> None:
     assert guarded.get(path).status_code == 200
 

@@ -10,20 +10,30 @@ from typing import Any
 import httpx
 import pytest
 
+from service.access.entries import KeyEntry
+from service.access.rates import Rate
+from service.access.scopes import Scope
+from service.access.tokens import hash_of
 from service.http.drawing import DrawingEndpoints
 from service.http.problems import BY_SLUG, Problem
 from tests.fakes.models import NAN_AT
 from tests.fakes.site import LocalService, local_service
 
 KEY = "a-key-of-this-test"
+SCRAPER = "forger_scraper_for-metrics-alone"
+SLOW = "forger_slow_once-an-hour"
 STALE = "sha256:" + "0" * 64
 
 
 @pytest.fixture
-def site(models_dir: Path) -> Iterator[LocalService]:
+def site(models_dir: Path, tmp_path: Path) -> Iterator[LocalService]:
     """A service of the test's own, small and locked."""
     limits = {"max_images": 4, "queue_rows": 4, "max_body_bytes": 2000}
-    with local_service(models_dir, default_model="grey", api_keys=KEY, **limits) as running:
+    keys = {"api_keys": KEY, "keys_file": tmp_path / "keys.jsonl"}
+    scraper = KeyEntry(id="scraper", hash=hash_of(SCRAPER), scopes=(Scope.METRICS,))
+    slow = KeyEntry(id="slow", hash=hash_of(SLOW), scopes=(Scope.GENERATE,), requests=Rate(1, 3600))
+    keys["keys_file"].write_text(f"{scraper.line()}\n{slow.line()}\n")
+    with local_service(models_dir, default_model="grey", **keys, **limits) as running:
         yield running
 
 
@@ -42,6 +52,13 @@ class Client:
             name.replace("_", "-"): value for name, value in headers.items()
         }
         return self.service.request("POST", "/generate", content=content, headers=named)
+
+    def with_key(self, key: str) -> httpx.Response:
+        return self.service.get("/models", headers={"authorization": f"Bearer {key}"})
+
+    def too_often(self) -> httpx.Response:
+        assert self.with_key(SLOW).status_code == 200
+        return self.with_key(SLOW)
 
     def full_queue(self) -> httpx.Response:
         self.patch.setattr(self.service.runtime.repository.resolve("grey").backend, "queue_limit", 0)
@@ -77,6 +94,8 @@ class Client:
 PROVOKED: dict[str, Callable[[Client], httpx.Response]] = {
     "malformed-json": lambda client: client.post(b"{"),
     "unauthorized": lambda client: client.service.get("/models"),
+    "forbidden": lambda client: client.with_key(SCRAPER),
+    "rate-limited": Client.too_often,
     "unknown-model": lambda client: client.get("/models/none"),
     "unknown-route": lambda client: client.get("/nowhere"),
     "method-not-allowed": lambda client: client.get("/generate"),
@@ -122,8 +141,8 @@ def test_each_problem_is_told_as_the_table_says(
     assert len(document["detail"]) > 10
     assert ("errors" in document) == (slug == "invalid-input")
     assert ("allow" in response.headers) == (entry.status == 405)
-    assert ("www-authenticate" in response.headers) == (entry.status == 401)
+    assert ("www-authenticate" in response.headers) == (entry.status in {401, 403})
     assert ("retry-after" in response.headers) == (entry.status in {429, 503})
-    for inside in ("Traceback", ".py", "secret", KEY, str(site.runtime.settings.models_dir)):
+    for inside in ("Traceback", ".py", "secret", KEY, SCRAPER, SLOW, str(site.runtime.settings.models_dir)):
         assert inside not in response.text
-    assert f'forger_rejections_total{{reason="{slug}"}} 1.0' in site.get("/metrics").text
+    assert f'forger_rejections_total{{reason="{slug}"}} 1.0' in Client(site, monkeypatch).get("/metrics").text

@@ -8,8 +8,10 @@ import pytest
 from pydantic import ValidationError
 
 from service import preflight
+from service.access.rates import Rate
 from service.errors import InvalidSettings
 from service.settings import default_model_name, load_settings
+from tests.fakes.keys import new_key
 from tests.fakes.models import CONDITIONAL, FakeModel, write_model
 
 
@@ -50,6 +52,12 @@ def test_values_are_read_and_frozen(tmp_path: Path) -> None:
         ("FORGER_MODELS_DIR", "/nowhere/at/all", "an existing directory"),
         ("FORGER_CORS_ORIGINS", "example.org", "https://example.org"),
         ("FORGER_DEFAULT_MODEL", "No Such", "the name of a model"),
+        ("FORGER_KEYS_FILE", "/nowhere/at/all", "python -m service.access makes"),
+        ("FORGER_KEYS_FILE", "/proc", "python -m service.access makes"),
+        ("FORGER_KEYS_FILE", "/" + "x" * 5000, "cannot be looked at"),
+        ("FORGER_KEY_REQUESTS", "600", "a rate such as 600/minute"),
+        ("FORGER_KEY_IMAGES", "0/day", "images, or vectors, that a key may draw"),
+        ("FORGER_KEY_REQUESTS", "600/minute", "set FORGER_KEYS_FILE or FORGER_API_KEYS"),
         ("FORGER_QUEUE_ROWS", "10", "FORGER_MAX_IMAGES"),
         ("FORGER_QUEUE_VECTORS", "10", "FORGER_MAX_VECTORS"),
         ("FORGER_MAX_BODIES_BYTES", "65536", "FORGER_MAX_BODY_BYTES"),
@@ -60,6 +68,39 @@ def test_a_wrong_setting_is_named_with_what_is_allowed(key: str, value: str, all
         load_settings({key: value})
     assert key in str(refusal.value)
     assert allowed in str(refusal.value)
+
+
+def test_limits_are_rates_and_nothing_is_none(tmp_path: Path) -> None:
+    settings = load_settings(
+        {
+            "FORGER_API_KEYS": "a-key-of-this-test",
+            "FORGER_KEY_REQUESTS": "600/minute",
+            "FORGER_KEY_IMAGES": "",
+        }
+    )
+    assert (settings.key_requests, settings.key_images) == (Rate(600, 60), None)
+    assert settings.asks_for_keys
+    nothing = load_settings({"FORGER_KEYS_FILE": "", "FORGER_KEY_IMAGES": ""})
+    assert (nothing.keys_file, nothing.asks_for_keys) == (None, False)
+
+
+def test_a_broken_file_of_keys_stops_the_start_with_its_line(models_dir: Path, tmp_path: Path) -> None:
+    file = tmp_path / "keys.jsonl"
+    new_key(file, "alice", "generate")
+    environ = {"FORGER_MODELS_DIR": str(models_dir), "FORGER_KEYS_FILE": str(file)}
+    preflight.check_or_exit(load_settings(environ))
+    file.write_text(file.read_text() + '{"id": "bob"}')
+    with pytest.raises(SystemExit, match=r"FORGER_KEYS_FILE=.*keys.jsonl, line 2: hash: is missing; allowed"):
+        preflight.check_or_exit(load_settings(environ))
+
+
+def test_no_key_is_in_what_is_raised_of_a_wrong_setting() -> None:
+    """Not in the error, and not in the error that it comes from, which a stack trace would show."""
+    for key, value in (("FORGER_API_KEYS", "a key with spaces"), ("FORGER_KEY_IMAGES", "a key by mistake")):
+        with pytest.raises(InvalidSettings) as refusal:
+            load_settings({key: value})
+        assert value not in str(refusal.value.__cause__)
+        assert (value in str(refusal.value)) is (key == "FORGER_KEY_IMAGES")
 
 
 def test_what_kubernetes_sets_for_a_service_named_forger_is_no_setting() -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from service.access.scopes import ANY_SCOPE
 from service.http.guide import about
 from service.http.model_view import describe_model
 from service.http.openapi.drawing_paths import drawing_paths
 from service.http.openapi.events import event_schemas
 from service.http.openapi.examples import drawing_examples
-from service.http.openapi.headers import header_components
+from service.http.openapi.headers import RATE, header_components, headers
 from service.http.openapi.parameters import parameter_components
 from service.http.openapi.problems import ProblemResponses
 from service.http.openapi.reading_paths import ReadingPaths
 from service.http.openapi.schemas import Json, component_schemas
+from service.http.scopes import scope_of
 from service.models.repository import Repository
 from service.settings import Settings
 
@@ -19,7 +21,6 @@ OPENAPI_VERSION = "3.1.0"
 API_VERSION = "0.1.0"
 
 _KEY = "key"
-_OPEN_TAGS = ("Operation", "Guide")
 _TAGS = {
     "Drawing": "Images and vectors, drawn as a body asks for them.",
     "Pictures": "Images by their address, which caches may keep.",
@@ -51,7 +52,7 @@ headers of the Fetch standard then, and OPTIONS answers a browser's question bef
 def build_document(repository: Repository, settings: Settings, assets: list[str]) -> Json:
     """Return the OpenAPI document; ``assets`` are the files of the page that shows it."""
     problems = ProblemResponses(repository, settings)
-    protected = ("unauthorized",) if settings.api_keys else ()
+    protected = ("unauthorized", "forbidden", "rate-limited") if settings.asks_for_keys else ()
     default = describe_model(repository.resolve(None), repository)
     listed = {"data": [describe_model(repository.resolve(name), repository) for name in repository.names]}
     host = f"http://localhost:3000{settings.root_path}"
@@ -87,10 +88,19 @@ def _ask_for_keys(document: Json) -> None:
     scheme = {
         "type": "http",
         "scheme": "bearer",
-        "description": "A key that the service's operator hands out.",
+        "description": "A key that the service's operator hands out. It is good for its scopes alone: "
+        + ANY_SCOPE,
     }
     document["components"]["securitySchemes"] = {_KEY: scheme}
-    for item in document["paths"].values():
-        for operation in item.values():
-            if operation["tags"][0] not in _OPEN_TAGS:
-                operation["security"] = [{_KEY: []}]
+    for path, item in document["paths"].items():
+        scope = scope_of(path)
+        for operation in item.values() if scope is not None else ():
+            operation["security"] = [{_KEY: [scope]}]
+            operation["responses"] = {
+                status: answer if "$ref" in answer else _with_rates(answer)
+                for status, answer in operation["responses"].items()
+            }
+
+
+def _with_rates(answer: Json) -> Json:
+    return {**answer, "headers": {**answer["headers"], **headers(of=RATE)}}

@@ -21,6 +21,9 @@ FACTS = (
 )  # fmt: skip
 """The facts of a drawing, beside a body that cannot carry them."""
 
+RATE = ("RateLimit", "RateLimit-Policy")
+"""On every answer to a key that has limits."""
+
 _SEED = {"type": "integer", "minimum": 0, "maximum": MAX_SEED}
 
 
@@ -79,6 +82,17 @@ def header_components() -> dict[str, Json]:
             "The page loads nothing from anywhere else.",
             {"type": "string"},
             "default-src 'none'; script-src 'self'",
+        ),
+        "RateLimit": _header(
+            "What is left to the key, of each of its limits (r), and in how many seconds there is more (t): "
+            "draft-ietf-httpapi-ratelimit-headers.",
+            {"type": "string"},
+            '"requests";r=598;t=1, "images";r=4936;t=1',
+        ),
+        "RateLimit-Policy": _header(
+            "The limits of the key: so many (q) in each window of so many seconds (w).",
+            {"type": "string"},
+            '"requests";q=600;w=60, "images";q=5000;w=60',
         ),
         "WWW-Authenticate": _header(
             "How to give a key.", {"type": "string"}, 'Bearer realm="forger"', required=True

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import groupby
 
+from service.access.scopes import Scope
 from service.errors import (
     BodyTooLarge,
     DeadlineExceeded,
+    Forbidden,
     ForgerError,
     HeadTooLarge,
     InvalidInput,
@@ -15,6 +17,7 @@ from service.errors import (
     MethodNotAllowed,
     ModelOutputFault,
     QueueFull,
+    RateLimited,
     RequestTooSlow,
     StaleDigest,
     Unauthorized,
@@ -24,7 +27,7 @@ from service.errors import (
 from service.generation.sampling import place_generate, read_generate
 from service.http.body import check_media_type, parse_json
 from service.http.negotiation import negotiate
-from service.http.openapi.headers import headers
+from service.http.openapi.headers import RATE, headers
 from service.http.openapi.schemas import Json, ref
 from service.http.problems import BY_SLUG, MEDIA_TYPE, PROBLEMS, UNEXPECTED, Problem, problem_of
 from service.models.repository import Repository
@@ -39,7 +42,9 @@ AT_THE_DOOR = ("malformed-request", "request-timeout", "head-too-large")
 _HEADERS = {
     "unauthorized": "WWW-Authenticate",
     "method-not-allowed": "Allow",
+    "forbidden": "WWW-Authenticate",
     "queue-full": "Retry-After",
+    "rate-limited": "Retry-After",
     "unavailable": "Retry-After",
 }
 _REQUEST_ID = "9f86d081884c7d659a2feaa0c55ad015"
@@ -50,6 +55,7 @@ class ProblemResponses:
 
     def __init__(self, repository: Repository, settings: Settings) -> None:
         self._root_path = settings.root_path
+        self._rate_headers = RATE if settings.asks_for_keys else ()
         picture = f"/images/{repository.default}/42/0.png"
         self._places = {
             "unknown-route": "/draw",
@@ -86,7 +92,7 @@ class ProblemResponses:
         }
         return {
             "description": " Or: ".join(f"{problem.title}. {problem.help}" for problem in problems),
-            "headers": headers("Cache-Control", *sorted(named)),
+            "headers": headers("Cache-Control", *sorted(named), *self._rate_headers),
             "content": {MEDIA_TYPE: content},
         }
 
@@ -128,6 +134,8 @@ def _errors(repository: Repository, settings: Settings) -> list[ForgerError]:
         RequestTooSlow(f"The body came at less than {settings.min_bytes_per_s} bytes a second."),
         HeadTooLarge(f"The request's head is larger than the limit of {settings.max_head_bytes} bytes."),
         Unauthorized("This service asks for a key: send Authorization: Bearer KEY."),
+        Forbidden(Scope.GENERATE),
+        RateLimited("The limit of this key is 600/minute (requests); 1 more is possible in 2 s.", 2),
         BodyTooLarge(f"The body is larger than the limit of {settings.max_body_bytes} bytes."),
         UnknownRoute("There is nothing at this path; GET / says what there is."),
         MethodNotAllowed("DELETE", ["GET", "HEAD"]),

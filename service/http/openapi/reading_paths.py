@@ -130,6 +130,7 @@ class ReadingPaths:
                 "forger_request_seconds.",
                 none,
                 {"200": metrics},
+                self._protected,
             ),
         }
 
