@@ -58,28 +58,23 @@ class RecordingBackend:
     running: int = 0
     most_running: int = 0
     ended_early: int = 0
-    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def run(
         self, parts: Sequence[Part[Load]], done: Callable[[Outcomes[list[object]]], None], *, alone: bool
     ) -> Callable[[], None]:
-        async def play() -> None:
-            try:
-                outcomes: Outcomes[list[object]] = await self.draw(parts, alone=alone)
-            except Crash as error:
-                outcomes = error
-            except asyncio.CancelledError:
+        task = asyncio.get_running_loop().create_task(self.draw(parts, alone=alone))
+
+        def ended(_: object) -> None:
+            if task.cancelled():
                 self.ended_early += 1
-                outcomes = Crash("ended early")
-            done(outcomes)
+                done(Crash("ended early"))
+                return
+            error = task.exception()
+            assert error is None or isinstance(error, Crash), error
+            done(task.result() if error is None else error)
 
-        task = asyncio.get_running_loop().create_task(play())
-        self._tasks.add(task)
-
-        def end_early() -> None:
-            task.cancel()
-
-        return end_early
+        task.add_done_callback(ended)
+        return task.cancel
 
     async def draw(self, parts: Sequence[Part[Load]], *, alone: bool) -> Sequence[list[object] | Exception]:
         self.runs.append(Run(asyncio.get_running_loop().time(), tuple(parts), alone))
