@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from itertools import islice
 from operator import attrgetter
@@ -32,6 +32,7 @@ from typing import Any, Protocol
 from service.errors import DeadlineExceeded, QueueFull, Unavailable
 from service.fair_shares import fair_shares
 from service.jobs import Backend, Delivery, Job, Outcomes, Part, PayloadT, ResultT, Watcher
+from service.queues import Queue, Queues
 
 
 class Observer(Protocol):
@@ -55,26 +56,6 @@ _LONELY_S = 0.1
 _EXPECTED_S = 0.25
 
 
-class _Queue:
-    """The jobs with rows that wait for one backend: short ones and long ones."""
-
-    def __init__(self, backend: Backend[Any, Any]) -> None:
-        self.backend = backend
-        self.short: deque[Job[Any, Any]] = deque()
-        self.long: deque[Job[Any, Any]] = deque()
-        self.rows = 0
-        self.last_turn = 0
-        self.last_was_short = False
-
-    def line_of(self, job: Job[Any, Any]) -> deque[Job[Any, Any]]:
-        """Return the line in which a job waits."""
-        return self.long if job.is_long_for(self.backend) else self.short
-
-    def lines(self) -> Iterable[deque[Job[Any, Any]]]:
-        """Return both lines, the one whose turn it is first."""
-        return (self.long, self.short) if self.last_was_short else (self.short, self.long)
-
-
 class Batcher:
     """Queues of rows in front of backends, and ``lanes`` runs at a time."""
 
@@ -83,7 +64,7 @@ class Batcher:
         self._lanes = lanes
         self._stopwatch = stopwatch or (lambda: asyncio.get_running_loop().time())
         self._observer = observer
-        self._queues: dict[Backend[Any, Any], _Queue] = {}
+        self._queues = Queues()
         self._busy = 0
         self._busy_with_long = 0
         self._repeats: set[asyncio.Task[None]] = set()
@@ -115,9 +96,7 @@ class Batcher:
             raise Unavailable("The service is stopping and takes no more work.")
         if deadline <= loop.time():
             raise DeadlineExceeded("The deadline passed before the request could be queued.")
-        queue = self._queues.get(backend)
-        if queue is None:
-            queue = self._queues[backend] = _Queue(backend)
+        queue = self._queues[backend]
         if queue.rows + rows > backend.queue_limit:
             raise QueueFull(
                 f"{queue.rows} rows are waiting for this model and at most {backend.queue_limit} may; "
@@ -147,6 +126,12 @@ class Batcher:
             self._jobs -= 1
             expiry.cancel()
             self._forget(queue, job)
+            if self._queues.retired:
+                self._queues.let_go()
+
+    def retire(self, backend: Backend[PayloadT, ResultT]) -> None:
+        """Let go of a backend once no job needs it. Any thread may say so."""
+        self._queues.retire(backend)
 
     async def drain(self) -> None:
         """Refuse new jobs from now on, and return when all accepted ones are done."""
@@ -160,11 +145,11 @@ class Batcher:
         """Whether new jobs are refused."""
         return self._draining
 
-    def _count(self, queue: _Queue, change: int) -> None:
+    def _count(self, queue: Queue, change: int) -> None:
         queue.rows += change
         self._observer.waiting_changed(queue.backend, queue.rows)
 
-    def _forget(self, queue: _Queue, job: Job[Any, Any]) -> None:
+    def _forget(self, queue: Queue, job: Job[Any, Any]) -> None:
         """Drop the rows of a job that was answered, failed, expired or abandoned before all were started."""
         if not job.done.cancel() and not job.done.cancelled():
             job.done.exception()  # marks it as seen: the caller may have been cancelled meanwhile
@@ -196,7 +181,7 @@ class Batcher:
                 return True
         return False
 
-    def _next_batch(self, queue: _Queue) -> _Batch:
+    def _next_batch(self, queue: Queue) -> _Batch:
         """Take the rows of the next run off the queue."""
         now = asyncio.get_running_loop().time()
         idle_lanes = self._lanes - self._busy

@@ -10,6 +10,7 @@ ForgerError
 │   ├── InvalidInput           JSON, with wrong values
 │   ├── Unauthorized           no key, or a wrong one, where keys are asked for
 │   ├── UnknownRoute, UnknownModel, MethodNotAllowed, NotAcceptable, StaleDigest
+│   ├── ModelConflict          an operator's command that what is served does not allow
 ├── QueueFull, Unavailable     a request that is not served now
 ├── DeadlineExceeded, ClientLeft
 └── ModelOutputFault           the model answered with numbers that are none
@@ -110,6 +111,10 @@ class NotAcceptable(Refused):
 
 class StaleDigest(Refused):
     """A link names the digest of another model than the one that is served under its name."""
+
+
+class ModelConflict(Refused):
+    """An operator's command that what is served, or pinned, does not allow."""
 
 
 class QueueFull(ForgerError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +11,12 @@ from service.batcher import Batcher
 from service.engine import Engine
 from service.generation.studio import Studio
 from service.metrics import Metrics
-from service.models.repository import load_models
+from service.models.administration import Administration
+from service.models.decisions import decision_store
+from service.models.keeper import Keeper
+from service.models.loading import load_model
+from service.models.repository import Repository
+from service.models.served import ServedModel
 from service.settings import Settings
 
 logger = logging.getLogger("forger")
@@ -24,13 +30,32 @@ class Runtime:
         self.settings = settings
         self.metrics = Metrics()
         self._engine = Engine(settings.device, settings.threads)
-        self.repository = load_models(settings, self._engine, self.metrics.run_ended)
-        for model in self.repository.all():
-            self.metrics.name_backend(model.backend, model.name, model.version)
-            self.metrics.model_info[model.name, str(model.version), model.digest, model.provider].set(1)
         self._batcher = Batcher(settings.threads, self.metrics, time.perf_counter)
+        self._keeper = Keeper(
+            settings,
+            lambda directory: load_model(directory, settings, self._engine, self.metrics.run_ended),
+            decision_store(settings.state_file),
+            self,
+        )
+        self.administration = Administration(self._keeper)
         self._pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="forger-encode")
         self.studio = Studio(self._batcher, self._pool)
+        self._keeper.start()
+
+    @property
+    def repository(self) -> Repository:
+        """What is served at this moment; a request asks once, and keeps to that."""
+        return self._keeper.repository
+
+    def model_served(self, model: ServedModel) -> None:
+        """Count what a new model does from now on (``keeper.Audience``)."""
+        self.metrics.name_backend(model.backend, model.name, model.version, model.digest)
+        self.metrics.model_info[model.name, str(model.version), model.digest, model.provider].set(1)
+
+    def model_retired(self, model: ServedModel) -> None:
+        """Let go of a model once nobody uses it (``keeper.Audience``)."""
+        self._batcher.retire(model.backend)
+        self.metrics.forget_model(model.name, model.version)
 
     @property
     def draining(self) -> bool:
@@ -40,6 +65,7 @@ class Runtime:
     async def close(self) -> None:
         """Refuse new work, finish what was accepted, and end the threads."""
         await self._batcher.drain()
+        await asyncio.to_thread(self._keeper.close)
         self._pool.shutdown(wait=True)
         self._engine.close()
         self.metrics.write()

@@ -90,6 +90,21 @@ class Settings(BaseModel):
         repr=False,
         description="keys of 16 to 256 letters, digits and . _ ~ + / = -, separated by commas, or nothing",
     )
+    models_poll_s: float = Field(
+        5,
+        ge=0,
+        le=3600,
+        allow_inf_nan=False,
+        description="0.1 to 3600 seconds between two looks at FORGER_MODELS_DIR, or 0 for none",
+    )
+    model_budget_mb: int = Field(
+        1024, ge=16, le=65_536, description="16 to 65536 MiB that a model's files, or a run of it, may take"
+    )
+    state_file: Path | None = Field(
+        None,
+        description="a file for pins and unloaded models in a directory that can be written, "
+        "or nothing: they last until the service stops",
+    )
     root_path: str = Field(
         "",
         pattern=r"^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*$",
@@ -104,6 +119,23 @@ class Settings(BaseModel):
             raise ValueError("no such directory")
         return value.resolve()
 
+    @field_validator("models_poll_s")
+    @classmethod
+    def _polls_seldom(cls, value: float) -> float:
+        if 0 < value < 0.1:
+            raise ValueError("too often")
+        return value
+
+    @field_validator("state_file", mode="before")
+    @classmethod
+    def _can_be_written(cls, value: object) -> object:
+        if not isinstance(value, str | Path) or not str(value):
+            return None
+        path = Path(value).absolute()
+        if path.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
+            raise ValueError("no file can be written there")
+        return path
+
     @field_validator("cors_origins")
     @classmethod
     def _are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
@@ -111,6 +143,16 @@ class Settings(BaseModel):
             if origin != "*" and not re.fullmatch(r"https?://[^/\s,*]+", origin):
                 raise ValueError(f"{origin!r} is no origin")
         return origins
+
+    @property
+    def keys_are_on(self) -> bool:
+        """Whether requests need keys."""
+        return bool(self.api_keys)
+
+    @property
+    def model_budget_bytes(self) -> int:
+        """The most bytes that a model's files, or a run of it, may take."""
+        return self.model_budget_mb * 2**20
 
     @model_validator(mode="after")
     def _queues_hold_a_request(self) -> Settings:
