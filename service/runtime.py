@@ -7,6 +7,7 @@ import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+from contract.layout import ModelDirectory
 from service.batcher import Batcher
 from service.engine import Engine
 from service.generation.studio import Studio
@@ -15,6 +16,7 @@ from service.models.administration import Administration
 from service.models.decisions import decision_store
 from service.models.keeper import Keeper
 from service.models.loading import load_model
+from service.models.prover import Prover
 from service.models.repository import Repository
 from service.models.served import ServedModel
 from service.settings import Settings
@@ -25,22 +27,27 @@ logger = logging.getLogger("forger")
 class Runtime:
     """The models, the batcher in front of them, and the threads for all the rest of the work."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Load the models; raises ``InvalidSettings`` if there can be no service."""
+    def __init__(self, settings: Settings, *, try_models: bool = True) -> None:
+        """Load the models, each in another process first, unless they are known to end none.
+
+        Raises ``InvalidSettings`` if there can be no service.
+        """
         self.settings = settings
         self.metrics = Metrics()
         self._engine = Engine(settings.device, settings.threads)
         self._batcher = Batcher(settings.threads, self.metrics, time.perf_counter)
-        self._keeper = Keeper(
-            settings,
-            lambda directory: load_model(directory, settings, self._engine, self.metrics.run_ended),
-            decision_store(settings.state_file),
-            self,
-        )
+        store = decision_store(settings.state_file)
+        self._prover = Prover(settings, self._engine.device, store.beside("proved"))
+        self._try_first = self._prover.prove if try_models else None
+        self._keeper = Keeper(settings, self._load, store, self, self._prover.rest)
         self.administration = Administration(self._keeper)
         self._pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="forger-encode")
         self.studio = Studio(self._batcher, self._pool)
         self._keeper.start()
+
+    def _load(self, directory: ModelDirectory) -> ServedModel:
+        observe = self.metrics.run_ended
+        return load_model(directory, self.settings, self._engine, observe, self._try_first)
 
     @property
     def repository(self) -> Repository:
@@ -65,6 +72,7 @@ class Runtime:
     async def close(self) -> None:
         """Refuse new work, finish what was accepted, and end the threads."""
         await self._batcher.drain()
+        self._prover.close()
         await asyncio.to_thread(self._keeper.close)
         self._pool.shutdown(wait=True)
         self._engine.close()

@@ -22,7 +22,7 @@ from service.http.cors import CrossOrigin
 from service.http.endpoints import Endpoints
 from service.http.exchange import Exchange, open_exchange
 from service.http.keys import ApiKeys
-from service.http.routes import route_table
+from service.http.routes import admin_routes, route_table
 from service.http.shortcut import shorten_the_way
 from service.metrics import Metrics
 from service.runtime import Runtime
@@ -38,8 +38,16 @@ class Edge:
         self._app = app
         self._find_site = site
         self._is_direct = False
-        self._routes = route_table(lambda: self._site.endpoints, app, lambda: self._is_direct)
-        self._by_path = {route.path: route for route in self._routes if "{" not in route.path}
+
+    @cached_property
+    def _routes(self) -> list[Route]:
+        """The routes; an operator's are none, and found by nobody, where no keys are asked for."""
+        routes = route_table(lambda: self._site.endpoints, self._app, lambda: self._is_direct)
+        return routes + (admin_routes(lambda: self._site.endpoints) if self._site.has_admin else [])
+
+    @cached_property
+    def _by_path(self) -> dict[str, Route]:
+        return {route.path: route for route in self._routes if "{" not in route.path}
 
     @cached_property
     def _site(self) -> Site:
@@ -100,6 +108,7 @@ class Site:
     cross_origin: CrossOrigin
     keys: ApiKeys
     root_path: str
+    has_admin: bool
 
     @classmethod
     def over(cls, runtime: Runtime) -> Site:
@@ -111,6 +120,7 @@ class Site:
             CrossOrigin(settings.cors_origins),
             ApiKeys(settings.api_keys),
             settings.root_path,
+            settings.keys_are_on,
         )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from service.errors import Unauthorized
 from service.http.headers import RequestHeaders
 
-_PROTECTED = ("/generate", "/arithmetic", "/interpolate", "/images", "/models")
+_PROTECTED = ("/generate", "/arithmetic", "/interpolate", "/images", "/models", "/admin")
 
 
 class ApiKeys:

@@ -20,6 +20,7 @@ from service.errors import (
     InvalidInput,
     MalformedBody,
     MethodNotAllowed,
+    ModelConflict,
     ModelOutputFault,
     NotAcceptable,
     QueueFull,
@@ -29,6 +30,7 @@ from service.errors import (
     UnknownModel,
     UnknownRoute,
     UnsupportedMediaType,
+    UnusableModel,
 )
 from service.http.exchange import exchange_of
 
@@ -89,6 +91,18 @@ PROBLEMS: dict[type[ForgerError], Problem] = {
         "stale-digest",
         "The model is not the one that the link was made for",
         "The model has changed since; leave digest out, or name the version that has it.",
+    ),
+    ModelConflict: Problem(
+        409,
+        "model-conflict",
+        "What is served does not allow it",
+        "The default model's last version stays, and so does a pinned one: load another, or unpin it, first.",
+    ),
+    UnusableModel: Problem(
+        409,
+        "unusable-model",
+        "The model cannot be served",
+        "Its directory is not sound, and the detail says why: publish a new version that is.",
     ),
     BodyTooLarge: Problem(
         413,

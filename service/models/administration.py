@@ -1,4 +1,4 @@
-"""What an operator may ask of the models: to look now, load, unload, pin, roll back; not on the loop's thread."""
+"""What an operator may ask of the models: to look now, load, unload, pin, roll back."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Administration:
             self._keeper.look()
             place = self._place(name, version)
             if place.model is None:
-                self._keeper.try_to_load(place)
+                self._keeper.load_now(place)
             if place.model is None:
                 raise UnusableModel(f"{name}:{version} cannot be served: {place.reason}.")
             return self._standing(place)

@@ -62,6 +62,10 @@ class DecisionStore:
         self._known = Decisions()
         self._fault: str | None = None
 
+    def beside(self, ending: str) -> Path | None:
+        """Return the path of another file for the same processes, if there is a file at all."""
+        return None if self._path is None else self._path.with_name(f"{self._path.name}.{ending}")
+
     def read(self) -> Decisions:
         """Return what is decided now; of a file that is not sound, what was read of it last."""
         if self._path is None:

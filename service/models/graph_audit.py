@@ -12,20 +12,12 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import AttributeProto, TensorProto, numpy_helper
+from onnx import TensorProto, numpy_helper
 
 from contract.manifest import ImageOutput, Manifest
 from service.errors import UnusableModel
-from service.models.operators import (
-    COUNTS,
-    DOMAINS,
-    MOST_OF_A_COUNT,
-    OPERATOR_SETS,
-    OPERATORS,
-    RANDOM_OPERATORS,
-    TYPE_BYTES,
-    TYPES,
-)
+from service.models.node_audit import check_node, held
+from service.models.operators import DOMAINS, OPERATOR_SETS, RANDOM_OPERATORS, TYPE_BYTES, TYPES
 
 MOST_NODES = 20_000
 MOST_PARTS = 500_000
@@ -37,16 +29,6 @@ _FORBIDDEN_PARTS = {
     "TrainingInfoProto": "training information",
     "TensorAnnotation": "a quantization annotation",
 }
-_ATTRIBUTE_TYPES = frozenset(
-    {
-        AttributeProto.FLOAT,
-        AttributeProto.INT,
-        AttributeProto.STRING,
-        AttributeProto.FLOATS,
-        AttributeProto.INTS,
-        AttributeProto.TENSOR,
-    }
-)
 
 
 def audit(model: onnx.ModelProto, manifest: Manifest) -> None:
@@ -58,14 +40,10 @@ def audit(model: onnx.ModelProto, manifest: Manifest) -> None:
         _check_tensor(tensor)
     _check_operator_sets(model)
     for node in model.graph.node:
-        _check_node(node)
+        check_node(node, model.opset_import[0].version)
     _check_names(model.graph)
     _put_in_order(model.graph)
     _check_signature(model.graph, manifest)
-
-
-def _held(what: str) -> UnusableModel:
-    return UnusableModel(f"the graph holds {what}, which is not allowed")
 
 
 def _parts(model: onnx.ModelProto) -> Iterator[tuple[Any, str]]:
@@ -90,11 +68,11 @@ def _checked_parts(model: onnx.ModelProto) -> list[onnx.TensorProto]:
     forbidden: list[str] = []
     for seen, (part, around) in enumerate(_parts(model)):
         if seen > MOST_PARTS:
-            raise _held(f"more than {MOST_PARTS} parts")
+            raise held(f"more than {MOST_PARTS} parts")
         kind = part.DESCRIPTOR.name
         if kind == "TensorProto":
             if part.data_location == TensorProto.EXTERNAL or len(part.external_data) > 0:
-                raise _held(f"external data (tensor {part.name[:60]!r})")
+                raise held(f"external data (tensor {part.name[:60]!r})")
             tensors.append(part)
         elif kind == "NodeProto" and part.op_type in RANDOM_OPERATORS:
             forbidden.insert(0, f"the random operator {part.op_type}")
@@ -103,41 +81,20 @@ def _checked_parts(model: onnx.ModelProto) -> list[onnx.TensorProto]:
         elif kind == "GraphProto" and around != "ModelProto":
             forbidden.append("a subgraph")
     if forbidden:
-        raise _held(forbidden[0])
+        raise held(forbidden[0])
     return tensors
 
 
 def _check_operator_sets(model: onnx.ModelProto) -> None:
     for entry in model.opset_import:
         if entry.domain not in DOMAINS:
-            raise _held(f"operators of the domain {entry.domain[:60]!r}")
+            raise held(f"operators of the domain {entry.domain[:60]!r}")
     versions = [entry.version for entry in model.opset_import]
     if len(versions) != 1 or versions[0] not in OPERATOR_SETS:
         raise UnusableModel(
             f"the graph is of the operator sets {versions[:5]}, and must be of one from "
             f"{OPERATOR_SETS.start} to {OPERATOR_SETS.stop - 1}"
         )
-
-
-def _check_node(node: onnx.NodeProto) -> None:
-    operator = node.op_type[:60]
-    if node.domain not in DOMAINS:
-        raise _held(f"the operator {node.domain[:60]}::{operator}")
-    if node.op_type not in OPERATORS:
-        allowed = " ".join(sorted(OPERATORS))
-        raise UnusableModel(f"the graph holds the operator {operator!r}; allowed: {allowed}")
-    for attribute in node.attribute:
-        if attribute.type not in _ATTRIBUTE_TYPES or attribute.ref_attr_name:
-            raise _held(f"an attribute {attribute.name[:60]!r} of {operator} that is neither number nor text")
-        if attribute.name in COUNTS and not _are_counts([attribute.i, *attribute.ints], attribute):
-            raise UnusableModel(
-                f"{attribute.name} of an operator {operator} must be from 1 to {MOST_OF_A_COUNT}"
-            )
-
-
-def _are_counts(numbers: list[int], attribute: onnx.AttributeProto) -> bool:
-    given = numbers[1:] if attribute.type == AttributeProto.INTS else numbers[:1]
-    return all(1 <= number <= MOST_OF_A_COUNT for number in given)
 
 
 def _check_tensor(tensor: onnx.TensorProto) -> None:
@@ -162,7 +119,7 @@ def _check_tensor(tensor: onnx.TensorProto) -> None:
 def _check_names(graph: onnx.GraphProto) -> None:
     """Require every name to be given once, and to be used only if it is given."""
     if len(graph.node) > MOST_NODES or len(graph.initializer) > MOST_NODES:
-        raise _held(f"more than {MOST_NODES} nodes or tensors")
+        raise held(f"more than {MOST_NODES} nodes or tensors")
     known: set[str] = set()
     made = (name for node in graph.node for name in node.output if name)
     for name in (*inputs_of(graph), *(tensor.name for tensor in graph.initializer), *made):

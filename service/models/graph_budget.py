@@ -90,6 +90,7 @@ class _Skeleton:
             onnx.helper.make_tensor_value_info(value.name, value.type.tensor_type.elem_type, None)
             for value in model.graph.output
         )
+        self._outputs = list(model.graph.output)
         self._weights = {tensor.name for tensor in model.graph.initializer}
         self._divisors = _known_tensors(graph)
         last_use = {name: place for place, node in enumerate(graph.node) for name in node.input}
@@ -100,6 +101,8 @@ class _Skeleton:
     def cost(self, rows: int) -> tuple[int, int]:
         """Return the bytes that a run of so many rows holds at most, and its multiplications."""
         values = self._values(rows)
+        for output in self._outputs:
+            _check_output(output, values[output.name], rows)
         constant = set(self._weights)
         kept = sum(values[name].bytes for name in constant)
         held = sum(values[name].bytes for name in self._fed)
@@ -161,6 +164,13 @@ def _value(value: onnx.ValueInfoProto) -> _Value:
     if not (tensor.HasField("shape") and known):
         raise _unknown(value.name)
     return _Value(tuple(dim.dim_value for dim in dims), tensor.elem_type)
+
+
+def _check_output(stated: onnx.ValueInfoProto, value: _Value, rows: int) -> None:
+    """Require an output to have the shape that the graph states, which is compared with the manifest."""
+    row = tuple(dim.dim_value for dim in stated.type.tensor_type.shape.dim[1:])
+    if value.shape != (rows, *row):
+        raise UnusableModel(f"{stated.name[:60]!r} would be {list(value.shape)}, not {[rows, *row]}")
 
 
 def _known(values: _Values, name: str) -> _Value:

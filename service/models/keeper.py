@@ -47,8 +47,12 @@ class Keeper:
         load: Callable[[ModelDirectory], ServedModel],
         store: DecisionStore,
         audience: Audience,
+        rest: Callable[[], None] = lambda: None,
     ) -> None:
-        """Load all sound models; raises ``InvalidSettings`` if there is no default model among them."""
+        """Load all sound models; raises ``InvalidSettings`` if there is no default model among them.
+
+        ``rest`` is called when nothing more is to be loaded for a while.
+        """
         self.lock = threading.RLock()
         """Held by whoever changes what is served."""
         self.store = store
@@ -56,6 +60,7 @@ class Keeper:
         self._settings = settings
         self._load = load
         self._audience = audience
+        self._rest = rest
         self._decisions = Decisions()
         self._default = ""
         self._stopped = threading.Event()
@@ -96,13 +101,14 @@ class Keeper:
                 self.places.setdefault(key, Place(directory))
             for place in list(self.places.values()):
                 if self._stopped.is_set():
-                    return
+                    break
                 if place.key not in found:
                     self._gone(place)
                 elif place.key in self._decisions.unloaded:
                     self._keep_away(place)
                 else:
                     self._see(place, again=again)
+            self._rest()
             if not starting:
                 self.publish()
 
@@ -148,6 +154,11 @@ class Keeper:
             place.model, place.reason = model, None
             if self._default:
                 self.publish()
+
+    def load_now(self, place: Place) -> None:
+        """Load one directory, and nothing else for a while. The lock must be held."""
+        self.try_to_load(place)
+        self._rest()
 
     def retire(self, place: Place) -> None:
         """Serve a model no more. The lock must be held."""

@@ -30,9 +30,16 @@ def load_model(
     settings: Settings,
     engine: Engine,
     observe_inference: Callable[[str, int, float], None],
+    try_first: Callable[[ModelDirectory, str], None] | None = None,
 ) -> ServedModel:
-    """Verify, load and prove one model directory; raises ``UnusableModel`` saying what is wrong."""
-    return loaded(verified(directory, settings.model_budget_bytes), settings, engine, observe_inference)
+    """Verify, load and prove one model directory; raises ``UnusableModel`` saying what is wrong.
+
+    ``try_first`` is told of the directory and its digest before its graph is looked at, and may refuse it.
+    """
+    content = verified(directory, settings.model_budget_bytes)
+    if try_first is not None:
+        try_first(directory, content.digest)
+    return loaded(content, settings, engine, observe_inference)
 
 
 def loaded(
@@ -47,7 +54,7 @@ def loaded(
     is_image = isinstance(manifest.output, ImageOutput)
     max_batch = rows_per_run(manifest.output, settings.max_batch)
     model = audited(files[variant.file], manifest, max_batch, settings.model_budget_bytes)
-    session = _proved_session(model, manifest, engine, max_batch, variant)
+    session = proved_session(model, manifest, engine, max_batch, variant)
     backend = ModelBackend(
         session,
         manifest.latent,
@@ -75,7 +82,7 @@ def loaded(
     )
 
 
-def _proved_session(
+def proved_session(
     model: onnx.ModelProto, manifest: Manifest, engine: Engine, max_batch: int, variant: Variant
 ) -> Session:
     """Load a graph, and draw its canaries; raises ``UnusableModel``, whatever ONNX Runtime stumbles over."""

@@ -18,7 +18,7 @@ PRelu Pow Reciprocal Relu Round Selu Sigmoid Sign Sin Softplus Softsign Sqrt Sub
 Where Xor
 """
 _LAYERS = """
-AveragePool BatchNormalization Conv ConvTranspose Gemm GlobalAveragePool GlobalMaxPool GridSample
+AveragePool BatchNormalization Conv ConvTranspose Gemm GlobalAveragePool GlobalMaxPool
 GroupNormalization InstanceNormalization LayerNormalization LogSoftmax LpNormalization MatMul MaxPool
 RMSNormalization ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd
 ReduceSum ReduceSumSquare Softmax

@@ -1,8 +1,12 @@
-"""``make chaos``: every recipe killed, damaged and interrupted, and none that ends otherwise for it."""
+"""``make chaos``: every recipe killed, damaged and interrupted, and none that ends otherwise for it.
+
+``make chaos ARGS=models`` loads mutated model directories instead, and none ends the process.
+"""
 
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import secrets
 import signal
@@ -11,6 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.chaos import files
 from tests.chaos.command import Budget
 from tests.chaos.disk import fill_disks, why_not
 from tests.chaos.siege import Outcome, besiege, untouched
@@ -23,7 +28,30 @@ _PARTS = ("kills", "signals", "disk")
 
 
 def main() -> int:
-    """Return 0 if every run ended as if nothing had happened to it."""
+    """Return 0 if nothing was lost and nothing fell."""
+    if sys.argv[1:2] == ["models"]:
+        return _models(sys.argv[2:])
+    return _training()
+
+
+def _models(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="make chaos ARGS=models", description=files.__doc__)
+    parser.add_argument("--files", type=int, default=100_000, help="mutated directories (%(default)s)")
+    parser.add_argument(
+        "--seed", type=int, default=secrets.randbelow(10**6), help="of the mutations (random)"
+    )
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count() or 1, help="children at a time (%(default)s)"
+    )
+    parser.add_argument(
+        "--keep", type=Path, default=Path("build/chaos"), help="for what is found (%(default)s)"
+    )
+    asked = parser.parse_args(arguments)
+    print(f"seed {asked.seed}", flush=True)
+    return 0 if files.campaign(asked.files, asked.seed, asked.jobs, asked.keep) else 1
+
+
+def _training() -> int:
     asked = _arguments()
     # Begun in the background or under nohup, it would pass signals that are ignored on to what it begins.
     for number in (signal.SIGINT, signal.SIGHUP):

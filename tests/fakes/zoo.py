@@ -73,9 +73,6 @@ KINDS: dict[str, list[Step]] = {
         ("Pow", [np.float32(2)], {}),
         ("Sqrt", [], {}),
     ],
-    "sampled": [
-        ("GridSample", [_weights(1, _SIDE, _SIDE, 2)], {"mode": "linear"}),
-    ],
     "shaped": [],
 }
 
@@ -86,8 +83,6 @@ def build_kind(kind: str, essentials: object) -> onnx.ModelProto:
     nodes = _shape_of_old_exporters(initializers) if kind == "shaped" else []
     last = "latent"
     steps = [*_TO_GRID, *KINDS[kind]]
-    if kind == "sampled":  # a grid for each row
-        steps.insert(2, ("Resize", [np.array([], np.float32), _DOUBLED], {}))
     if kind == "shaped":
         steps += [("Resize", [np.array([], np.float32), _DOUBLED], {}), ("Reshape", ["asked"], {})]
     for number, (operator, more, settings) in enumerate([*steps, *_TO_IMAGE]):
@@ -120,14 +115,14 @@ def _shape_of_old_exporters(initializers: list[onnx.TensorProto]) -> list[onnx.N
         numpy_helper.from_array(np.array(0), "zeroth"),
         numpy_helper.from_array(_ints(0), "front"),
         numpy_helper.from_array(_ints(_CHANNELS, _SIDE), "middle"),
-        numpy_helper.from_array(_ints(_SIDE * 2), "double"),
+        numpy_helper.from_array(_ints(_SIDE // 2), "half"),
         numpy_helper.from_array(_ints(2), "two"),
     ]
     return [
         helper.make_node("Shape", ["latent"], ["whole"]),
         helper.make_node("Gather", ["whole", "zeroth"], ["rows"]),
         helper.make_node("Unsqueeze", ["rows", "front"], ["rows_listed"]),
-        helper.make_node("Div", ["double", "two"], ["side"]),
+        helper.make_node("Mul", ["half", "two"], ["side"]),
         helper.make_node("Concat", ["rows_listed", "middle", "side"], ["asked"], axis=0),
     ]
 
