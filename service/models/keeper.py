@@ -99,7 +99,8 @@ class Keeper:
             found = {(one.name, one.version): one for one in model_directories(self._settings.models_dir)}
             for key, directory in found.items():
                 self.places.setdefault(key, Place(directory))
-            for place in list(self.places.values()):
+            # What comes is loaded before what goes is unloaded: it may be what takes its place.
+            for place in sorted(self.places.values(), key=lambda place: place.key not in found):
                 if self._stopped.is_set():
                     break
                 if place.key not in found:

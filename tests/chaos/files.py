@@ -21,7 +21,7 @@ from typing import Any
 
 from tests.chaos.loads import ROOT, mutated, subjects, write
 
-PATIENCE_S = 120.0
+PATIENCE_S = 300.0
 MIBYTES = 3072
 """Of address space, for each child: three times what a model may take by default."""
 _SLOW_S = 20.0
@@ -74,11 +74,13 @@ class _Child:
             self.lines.put(line)
         self.lines.put(None)
 
-    def end(self) -> str:
-        """End the process if it has not, and return how it ended."""
-        if self.process.poll() is None and self.lines.empty():
+    def end(self, *, is_stuck: bool) -> str:
+        """Return how the process ended; one that is stuck is made to."""
+        try:
+            status = self.process.wait(0 if is_stuck else PATIENCE_S)
+        except subprocess.TimeoutExpired:
             self.process.kill()
-        status = self.process.wait()
+            status = self.process.wait()
         self._reader.join()
         self.process.stdout.close()
         self._said.seek(0)
@@ -93,18 +95,17 @@ def load_mutated(files: int, seed: int, keep: Path, *, first: int = 0, step: int
     findings, number = Findings(), first
     while number < files:
         child = _Child(seed, number, step, files)
-        how = "said nothing for long, and was ended"
+        is_stuck = False
         try:
             while (line := child.lines.get(timeout=PATIENCE_S)) is not None:
                 findings.take_in(json.loads(line))
                 number += step
-            how = ""
         except queue.Empty:
-            pass
-        died = child.end()
+            is_stuck = True
+        died = child.end(is_stuck=is_stuck)
         if number < files or died:
             findings.outcomes["DIED"] += 1
-            findings.faults.append(f"file {number}: the child {how or died}")
+            findings.faults.append(f"file {number}: {'stuck, ' if is_stuck else ''}the child {died}")
             findings.kept.append(_kept(seed, number, keep))
             number += step
     return findings

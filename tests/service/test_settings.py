@@ -98,7 +98,7 @@ def test_the_start_needs_one_sound_version_of_the_default_model(tmp_path: Path) 
     preflight.check_or_exit(settings)
     first.manifest.unlink()
     with pytest.raises(
-        SystemExit, match=r"grey:2: generator.onnx is missing.*grey:1: manifest.json is missing"
+        SystemExit, match=r"grey:2: generator.onnx is 5 bytes long.*grey:1: manifest.json is missing"
     ):
         preflight.check_or_exit(settings)
 
