@@ -92,7 +92,9 @@ class _Skeleton:
         )
         self._outputs = list(model.graph.output)
         self._weights = {tensor.name for tensor in model.graph.initializer}
-        self._divisors = _known_tensors(graph)
+        self._known = _known_tensors(graph)
+        for node in graph.node:
+            self._check_pads(node)
         last_use = {name: place for place, node in enumerate(graph.node) for name in node.input}
         self._ended: dict[int, list[str]] = {}
         for name, place in last_use.items():
@@ -141,9 +143,16 @@ class _Skeleton:
     def _check_division(self, node: onnx.NodeProto, outputs: list[_Value]) -> None:
         """Refuse whole numbers that are divided by what might be 0 or -1: the processor ends the process."""
         if node.op_type == "Div" and outputs and outputs[0].kind in INTEGERS:
-            divisor = self._divisors.get(node.input[1])
+            divisor = self._known.get(node.input[1])
             if divisor is None or not (numpy_helper.to_array(divisor) > 0).all():
                 raise UnusableModel("the graph divides whole numbers by others than constants above 0")
+
+    def _check_pads(self, node: onnx.NodeProto) -> None:
+        """Refuse padding that takes away, by which shapes fall below nothing."""
+        if node.op_type == "Pad":
+            pads = self._known.get(node.input[1])
+            if pads is None or not (numpy_helper.to_array(pads) >= 0).all():
+                raise UnusableModel("the graph pads by others than constants of 0 or more")
 
 
 def _known_tensors(graph: onnx.GraphProto) -> dict[str, onnx.TensorProto]:

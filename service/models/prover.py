@@ -45,6 +45,7 @@ class Prover:
         self._how = json.dumps([self._asked, libraries], sort_keys=True)
         self._remembered = remembered
         self._survived: set[str] = set()
+        self.command = [sys.executable, "-m", "service.models.trial", json.dumps(self._asked)]
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
         self._closed = False
@@ -106,7 +107,7 @@ class Prover:
                 own = {name: value for name, value in os.environ.items() if not name.startswith("FORGER_")}
                 path = os.pathsep.join(filter(None, [str(_ROOT), own.get("PYTHONPATH")]))
                 self._process = subprocess.Popen(  # noqa: S603 - a module of this service
-                    [sys.executable, "-m", "service.models.trial", json.dumps(self._asked)],
+                    self.command,
                     env={**own, "PYTHONPATH": path, "CUDA_VISIBLE_DEVICES": ""},
                     stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                 )  # fmt: skip

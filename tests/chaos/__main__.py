@@ -1,6 +1,7 @@
 """``make chaos``: every recipe killed, damaged and interrupted, and none that ends otherwise for it.
 
-``make chaos ARGS=models`` loads mutated model directories instead, and none ends the process.
+``make chaos ARGS=models`` loads mutated model directories instead, and none ends the process;
+``make chaos ARGS=swaps`` swaps models under load.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.chaos import files
+from tests.chaos import files, swaps
 from tests.chaos.command import Budget
 from tests.chaos.disk import fill_disks, why_not
 from tests.chaos.siege import Outcome, besiege, untouched
@@ -31,6 +32,8 @@ def main() -> int:
     """Return 0 if nothing was lost and nothing fell."""
     if sys.argv[1:2] == ["models"]:
         return _models(sys.argv[2:])
+    if sys.argv[1:2] == ["swaps"]:
+        return _swaps(sys.argv[2:])
     return _training()
 
 
@@ -49,6 +52,17 @@ def _models(arguments: list[str]) -> int:
     asked = parser.parse_args(arguments)
     print(f"seed {asked.seed}", flush=True)
     return 0 if files.campaign(asked.files, asked.seed, asked.jobs, asked.keep) else 1
+
+
+def _swaps(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="make chaos ARGS=swaps", description=swaps.__doc__)
+    parser.add_argument("--swaps", type=int, default=200, help="versions that come and go (%(default)s)")
+    asked = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory(prefix="forger-swaps-") as folder:
+        faults = swaps.swap_under_load(asked.swaps, Path(folder))
+    for fault in faults[:20]:
+        print(fault)
+    return 1 if faults else 0
 
 
 def _training() -> int:
