@@ -171,7 +171,7 @@ MANIFESTS: dict[str, tuple[Change, str]] = {
         "class_weights",
     ),
     "depth": (manifest_with(training__config=json.loads('{"x":' * 99 + "1" + "}" * 99)), "nested deeper"),
-    "great depth": (lambda directory: directory.manifest.write_text("[" * 90_000), "nested deeper|not a JSON"),
+    "great depth": (lambda directory: directory.manifest.write_text("[" * 90_000), "deeper|not a JSON"),
     "many values": (manifest_with(training__config={"x": [[]] * 300_000}), "more than 200000 values"),
     "much text": (manifest_with(description="x" * 2**21), "bytes beside the canaries' data"),
     "half a letter": (manifest_text('"licence": "', '"licence": "\\ud800'), "not a JSON document"),

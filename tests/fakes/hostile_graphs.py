@@ -203,7 +203,7 @@ FORBIDDEN: dict[str, tuple[GraphChange, str]] = {
     "a quantization": (quantized, "a quantization annotation"),
     "a custom operator": (adding("Gelu", "flat", domain="com.microsoft"), "com.microsoft::Gelu"),
     "a custom domain": (
-        lambda model: model.opset_import.append(helper.make_opsetid("org.pytorch.aten", 1)), "org.pytorch.aten",
+        lambda model: model.opset_import.append(helper.make_opsetid("org.pytorch.aten", 1)), "org.pytorch",
     ),
     "an unknown operator": (adding("Forge", "flat"), "the operator 'Forge'; allowed: Abs Add"),
     "random numbers": (adding("RandomNormalLike", "flat"), "random operator RandomNormalLike"),
