@@ -96,7 +96,7 @@ PROBLEMS: dict[type[ForgerError], Problem] = {
         409,
         "model-conflict",
         "What is served does not allow it",
-        "The default model's last version stays, and so does a pinned one: load another, or unpin it, first.",
+        "The last version of the default model stays, as a pinned one does: load another, or unpin it.",
     ),
     UnusableModel: Problem(
         409,

@@ -92,8 +92,10 @@ class DecisionStore:
             return self._known
         with self._path.with_name(f"{self._path.name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            self._known = change(self.read())
-            _write(self._path, self._known)
+            before = self.read()
+            self._known = change(before)
+            if self._known != before:
+                _write(self._path, self._known)
         return self._known
 
     def _complain(self, error: Exception) -> None:
@@ -124,7 +126,11 @@ def share_with_workers(configured: Path | None) -> None:
     Called once by whatever supervises; it lasts as long as that does.
     """
     if configured is None and _SHARED not in os.environ:
-        folder = tempfile.mkdtemp(prefix="forger-state-")
+        try:
+            folder = tempfile.mkdtemp(prefix="forger-state-")
+        except OSError as error:
+            logger.warning("pins will not outlive a worker, set FORGER_STATE_FILE: %s", error.strerror)
+            return
         os.environ[_SHARED] = f"{folder}/models.json"
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
