@@ -24,9 +24,8 @@ from contract.pixels import PIXEL_RULE
 
 SCHEMA_VERSION: Literal[1] = 1
 MOST_BYTES = 64 * 2**20
-"""Of a manifest's file; nearly all of that may be pixels of canaries."""
+"""Of a manifest's file; all but ``MOST_TEXT_BYTES`` may be pixels of canaries."""
 MOST_TEXT_BYTES = 2**20
-"""Of all the rest of it."""
 METADATA_KEY = "forger"
 """The key of the ONNX file's ``metadata_props`` under which the essentials stand as JSON."""
 
@@ -285,8 +284,6 @@ def read_manifest(data: bytes) -> tuple[Manifest, str]:
     later schema with more fields names an old model by the same digest.
     Raises ``InvalidManifest`` naming the field at fault.
     """
-    if len(data) > MOST_BYTES:
-        raise InvalidManifest(f"longer than {MOST_BYTES} bytes")
     try:
         document = read_document(data)
         digest = sha256_digest(canonical_json(document))

@@ -1,6 +1,7 @@
 """For the operator: how every version stands, and the commands to load, unload, pin and roll back.
 
-They are there only where keys are asked for. Each is carried out on a thread: requests for images go on.
+They are there only where keys are asked for. Each is carried out on a thread: requests for images go on. What
+loads waits for its turn here, not on threads that others need; a rollback waits for nobody.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class AdminEndpoints:
 
     def __init__(self, runtime: Runtime) -> None:
         self._commands = runtime.administration
-        self._one_at_a_time = asyncio.Lock()
+        self._loading = asyncio.Lock()
 
     async def models(self, request: Request) -> Response:
         """``GET /admin/models``: every version in the directory of models, and why one is not served."""
@@ -40,17 +41,20 @@ class AdminEndpoints:
         """``POST /admin/reload``: look at the directory now."""
         parameters(request, ())
         await _no_body(request)
-        return _json({"data": await self._carry_out(self._commands.reload)})
+        async with self._loading:
+            return _json({"data": await self._carry_out(self._commands.reload)})
 
     async def load(self, request: Request) -> Response:
         """``POST /admin/models/{name}/load``: serve a version, also one that was unloaded."""
         name, version = await _named(request)
-        return await self._answer(lambda: self._commands.load(name, _required(version)))
+        async with self._loading:
+            return await self._answer(lambda: self._commands.load(name, _required(version)))
 
     async def unload(self, request: Request) -> Response:
         """``POST /admin/models/{name}/unload``: serve a version no more."""
         name, version = await _named(request)
-        return await self._answer(lambda: self._commands.unload(name, _required(version)))
+        async with self._loading:
+            return await self._answer(lambda: self._commands.unload(name, _required(version)))
 
     async def pin(self, request: Request) -> Response:
         """``POST /admin/models/{name}/pin``: keep a version current, or the one that is."""
@@ -73,8 +77,7 @@ class AdminEndpoints:
 
     async def _carry_out(self, command: Callable[[], list[Standing]]) -> list[dict[str, object]]:
         """Carry a command out to its end, also if its client leaves: half of one there is not."""
-        async with self._one_at_a_time:  # they wait here, not on threads that others need
-            return [asdict(one) for one in await asyncio.to_thread(command)]
+        return [asdict(one) for one in await asyncio.to_thread(command)]
 
 
 async def _named(request: Request) -> tuple[str, int | None]:

@@ -27,15 +27,18 @@ class Standing:
 
 
 class Administration:
-    """The operator's commands. What they decide is kept, see :mod:`service.models.decisions`."""
+    """The operator's commands. What they decide is kept, see :mod:`service.models.decisions`.
+
+    To go back does not wait for anything that is being loaded.
+    """
 
     def __init__(self, keeper: Keeper) -> None:
         self._keeper = keeper
 
     def standings(self) -> list[Standing]:
         """Return how every version in the directory of models stands, by name and version."""
-        with self._keeper.lock:
-            return [self._standing(self._keeper.places[key]) for key in sorted(self._keeper.places)]
+        places = list(self._keeper.places.values())
+        return [self._standing(place) for place in sorted(places, key=lambda place: place.key)]
 
     def reload(self) -> list[Standing]:
         """Look at the directory now, also at what was refused before."""
@@ -69,31 +72,28 @@ class Administration:
 
     def pin(self, name: str, version: int | None) -> Standing:
         """Make a version, or the one that is current, what the name alone means, whatever comes."""
-        with self._keeper.lock:
-            wanted = self._current(name) if version is None else version
-            place = self._place(name, wanted)
-            if place.model is None:
-                raise ModelConflict(f"{name}:{wanted} is not served, and cannot be pinned.")
-            self._decide(lambda decided: decided.pinned(name, wanted))
-            return self._standing(place)
+        wanted = self._current(name) if version is None else version
+        place = self._place(name, wanted)
+        if place.model is None:
+            raise ModelConflict(f"{name}:{wanted} is not served, and cannot be pinned.")
+        self._decide(lambda decided: decided.pinned(name, wanted))
+        return self._standing(place)
 
     def unpin(self, name: str) -> Standing:
         """Let the highest version be current again."""
-        with self._keeper.lock:
-            self._current(name)
-            self._decide(lambda decided: decided.pinned(name, None))
-            return self._standing(self._place(name, self._current(name)))
+        self._current(name)
+        self._decide(lambda decided: decided.pinned(name, None))
+        return self._standing(self._place(name, self._current(name)))
 
     def rollback(self, name: str) -> Standing:
         """Pin the version before the current one; raises ``ModelConflict`` if there is none."""
-        with self._keeper.lock:
-            current = self._current(name)
-            lower = [one for one in self._keeper.repository.versions(name) if one < current]
-            if not lower:
-                raise ModelConflict(
-                    f"{name}:{current} is the lowest version served: there is none to go back to."
-                )
-            return self.pin(name, max(lower))
+        current = self._current(name)
+        lower = [one for one in self._keeper.repository.versions(name) if one < current]
+        if not lower:
+            raise ModelConflict(
+                f"{name}:{current} is the lowest version served: there is none to go back to."
+            )
+        return self.pin(name, max(lower))
 
     def _decide(self, change: Callable[[Decisions], Decisions]) -> None:
         self._keeper.store.change(change)
@@ -102,8 +102,10 @@ class Administration:
     def _place(self, name: str, version: int) -> Place:
         place = self._keeper.places.get((name, version))
         if place is None:
-            known = [f"{known}:{number}" for known, number in self._keeper.places if known == name]
-            raise UnknownModel(f'"{name}:{version}"', known or {known for known, _ in self._keeper.places})
+            known = [f"{known}:{number}" for known, number in list(self._keeper.places) if known == name]
+            raise UnknownModel(
+                f'"{name}:{version}"', known or {known for known, _ in list(self._keeper.places)}
+            )
         return place
 
     def _current(self, name: str) -> int:

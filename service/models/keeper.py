@@ -54,7 +54,7 @@ class Keeper:
         ``rest`` is called when nothing more is to be loaded for a while.
         """
         self.lock = threading.RLock()
-        """Held by whoever changes what is served."""
+        """Held by whoever loads or unloads, for as long as that takes; pins do not wait for it."""
         self.store = store
         self.places: dict[Key, Place] = {}
         self._settings = settings
@@ -63,6 +63,8 @@ class Keeper:
         self._rest = rest
         self._decisions = Decisions()
         self._default = ""
+        self._trouble: str | None = None
+        self._publishing = threading.Lock()
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
         self.look(starting=True)
@@ -86,6 +88,8 @@ class Keeper:
         while not self._stopped.wait(self._settings.models_poll_s):
             try:
                 self.look()
+            except OSError as error:
+                self._say_once(f"FORGER_MODELS_DIR cannot be looked at: {error.strerror}")
             except Exception:
                 logger.exception("the directory of models cannot be looked at")
 
@@ -94,8 +98,9 @@ class Keeper:
         with self.lock:
             self._decisions = self.store.read()
             if not self._settings.models_dir.is_dir():
-                logger.error("FORGER_MODELS_DIR is not there: what was loaded stays")
+                self._say_once("FORGER_MODELS_DIR is not there: what was loaded stays")
                 return
+            self._trouble = None
             found = {(one.name, one.version): one for one in model_directories(self._settings.models_dir)}
             for key, directory in found.items():
                 self.places.setdefault(key, Place(directory))
@@ -114,11 +119,12 @@ class Keeper:
                 self.publish()
 
     def publish(self) -> None:
-        """Let requests find what is served now; the lock must be held."""
-        self._decisions = self.store.read()
-        latest = self._repository()
-        if not latest.is_same_as(self.repository):
-            self.repository = latest
+        """Let requests find what is served now."""
+        with self._publishing:
+            self._decisions = self.store.read()
+            latest = self._repository()
+            if not latest.is_same_as(self.repository):
+                self.repository = latest
 
     def is_needed(self, place: Place) -> str | None:
         """Return why a model must not go, if it is the default's last, or pinned."""
@@ -170,7 +176,7 @@ class Keeper:
             logger.info("model %s:%d is unloaded", model.name, model.version)
 
     def _served(self) -> list[ServedModel]:
-        return [place.model for place in self.places.values() if place.model is not None]
+        return [place.model for place in list(self.places.values()) if place.model is not None]
 
     def _repository(self) -> Repository:
         return Repository(self._served(), self._default, self._decisions.pins)
@@ -220,6 +226,11 @@ class Keeper:
             return
         place.reason = None
         self.retire(place)
+
+    def _say_once(self, trouble: str) -> None:
+        if trouble != self._trouble:
+            logger.error(trouble)
+        self._trouble = trouble
 
     def _refuse(self, place: Place, reason: str) -> None:
         if reason != place.reason:

@@ -14,8 +14,9 @@ import psutil
 import pytest
 
 from contract.layout import ModelDirectory
+from tests.fakes.costly_graphs import COSTLY
 from tests.fakes.hostile import FILES, MANIFESTS, Change, rewrite_graph
-from tests.fakes.hostile_graphs import COSTLY, EXTERNAL, FORBIDDEN
+from tests.fakes.hostile_graphs import EXTERNAL, FORBIDDEN
 from tests.fakes.models import FakeModel, write_model
 from tests.fakes.server import ServerProcess
 

@@ -18,8 +18,9 @@ from service.engine import Engine
 from service.errors import UnusableModel
 from service.models.loading import load_model
 from service.settings import load_settings
+from tests.fakes.costly_graphs import COSTLY
 from tests.fakes.hostile import FILES, MANIFESTS, Change, restate, rewrite_graph
-from tests.fakes.hostile_graphs import COSTLY, EXTERNAL, FORBIDDEN, GraphChange, nested
+from tests.fakes.hostile_graphs import EXTERNAL, FORBIDDEN, GraphChange, nested
 from tests.fakes.models import CONDITIONAL, write_model
 from tests.fakes.zoo import KINDS, write_kind
 
