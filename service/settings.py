@@ -117,7 +117,7 @@ class Settings(BaseModel):
     def _exists(cls, value: Path) -> Path:
         if not value.is_dir():
             raise ValueError("no such directory")
-        return value.resolve()
+        return value.absolute()  # a link that leads elsewhere one day is followed then
 
     @field_validator("models_poll_s")
     @classmethod

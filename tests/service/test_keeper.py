@@ -206,3 +206,22 @@ def _wait_for(house: House, served: threading.Event) -> None:
     while house.current != 2:
         pause.wait(0.02)
     served.set()
+
+
+def test_the_whole_directory_may_be_a_link_that_leads_elsewhere_one_day(
+    tmp_path: Path, engine: Engine
+) -> None:
+    """As volumes are renewed: all at once, by another link."""
+    for release, versions in (("one", (1, 2)), ("two", (2, 3))):
+        for version in versions:
+            write_model(tmp_path / release, grey(version))
+    link = tmp_path / "current"
+    link.symlink_to("one")
+    house = House(link, engine)
+    assert house.served == ["grey:1", "grey:2"]
+    other = tmp_path / "other"
+    other.symlink_to("two")
+    other.rename(link)
+    house.look()
+    assert house.served == ["grey:2", "grey:3"]
+    assert house.tried == ["grey:1", "grey:2", "grey:3"]
