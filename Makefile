@@ -42,7 +42,8 @@ test: $(DEV_READY) ## run the tests; ARGS="-k batcher" passes options to pytest
 fuzz: $(DEV_READY) ## send 20,000 requests made of the API's document to a server over models/
 	@$(DEV_PYTHON) -m tests.fuzz $(ARGS)
 
-# ARGS="--only dcgan wgan --seed 7" kills these, at the moments of that seed.
+# ARGS="--only dcgan wgan --seed 7" kills these, at the moments of that seed; ARGS="models --files 100000"
+# loads mutated model directories instead, and ARGS="swaps" swaps models under load.
 chaos: $(DEV_READY) ## kill, damage and interrupt runs of every recipe, and see that none ends otherwise
 	@$(DEV_PYTHON) -m tests.chaos $(ARGS)
 

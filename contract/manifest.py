@@ -17,11 +17,15 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from contract.digests import canonical_json, sha256_digest
+from contract.documents import read_document
 from contract.latents import RNG, Prior
 from contract.layout import FLOAT16_FILE, GENERATOR_FILE, NAME_PATTERN
 from contract.pixels import PIXEL_RULE
 
 SCHEMA_VERSION: Literal[1] = 1
+MOST_BYTES = 64 * 2**20
+"""Of a manifest's file; all but ``MOST_TEXT_BYTES`` may be pixels of canaries."""
+MOST_TEXT_BYTES = 2**20
 METADATA_KEY = "forger"
 """The key of the ONNX file's ``metadata_props`` under which the essentials stand as JSON."""
 
@@ -157,7 +161,7 @@ class Canary(_Frozen):
 
     seed: int = Field(ge=0)
     index: int = Field(ge=0)
-    class_weights: tuple[Number, ...] | None
+    class_weights: tuple[Annotated[Number, Field(ge=-10_000, le=10_000)], ...] | None
     data: str
     sha256: Digest
 
@@ -203,7 +207,7 @@ class Manifest(_Frozen):
     description: str
     licence: str
     created: datetime
-    files: dict[str, FileEntry]
+    files: Annotated[dict[str, FileEntry], Field(max_length=16)]
     latent: LatentSpec
     classes: tuple[Annotated[str, Field(min_length=1, max_length=200)], ...] | None
     output: Output
@@ -214,7 +218,7 @@ class Manifest(_Frozen):
     float16_parity: Parity | None = None
     """Of the file that computes in float16, if there is one."""
     batch_invariance: tuple[BatchInvariance, ...]
-    canaries: tuple[Canary, ...] = Field(min_length=1)
+    canaries: tuple[Canary, ...] = Field(min_length=1, max_length=64)
 
     @model_validator(mode="after")
     def _consistent(self) -> Manifest:
@@ -281,12 +285,15 @@ def read_manifest(data: bytes) -> tuple[Manifest, str]:
     Raises ``InvalidManifest`` naming the field at fault.
     """
     try:
-        document = json.loads(data)
+        document = read_document(data)
         digest = sha256_digest(canonical_json(document))
-        return Manifest.model_validate(document), digest
+        manifest = Manifest.model_validate(document)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "manifest"
         raise InvalidManifest(f"{where}: {first['msg']}") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise InvalidManifest(f"not a JSON document: {error}") from error
+    if len(data) - sum(len(canary.data) for canary in manifest.canaries) > MOST_TEXT_BYTES:
+        raise InvalidManifest(f"more than {MOST_TEXT_BYTES} bytes beside the canaries' data")
+    return manifest, digest

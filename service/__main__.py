@@ -10,6 +10,7 @@ import sys
 
 from service.errors import InvalidSettings
 from service.logs import configure_logging, flush_logs
+from service.models.decisions import share_with_workers
 from service.process.listener import open_listener, url_of
 from service.process.supervisor import Supervisor
 from service.settings import load_settings
@@ -40,6 +41,7 @@ def main() -> None:
     except InvalidSettings as error:
         sys.exit(f"forger: {error}")
     url = url_of(listener)
+    share_with_workers(settings.state_file)
 
     def announce() -> None:
         logger.info("serving on %s", url, extra={"event": "serving"})

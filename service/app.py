@@ -25,6 +25,7 @@ SETTINGS = settings_or_exit(os.environ)
 configure_logging(SETTINGS)
 
 from service.http.paths import ARITHMETIC, GENERATE, INTERPOLATE
+from service.models.decisions import share_with_workers
 from service.supervision import end_if_a_worker_cannot_start, give_up
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ class Forger:
         Not when the service is imported: a bento is built with no models, for a directory mounted later.
         """
         check_or_exit(SETTINGS)
+        share_with_workers(SETTINGS.state_file)
         end_if_a_worker_cannot_start()
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]

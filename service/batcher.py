@@ -33,7 +33,7 @@ from typing import Any, Protocol
 from service.errors import DeadlineExceeded, QueueFull, Unavailable
 from service.fair_shares import fair_shares
 from service.jobs import Backend, Delivery, Job, Outcomes, Part, PayloadT, ResultT, Watcher
-from service.lines import Queue
+from service.queues import Queue, Queues
 
 
 class Observer(Protocol):
@@ -85,7 +85,7 @@ class Batcher:
         self._lanes = lanes
         self._stopwatch = stopwatch or (lambda: asyncio.get_running_loop().time())
         self._observer = observer
-        self._queues: dict[Backend[Any, Any], Queue] = {}
+        self._queues = Queues()
         self._runs: set[_Run] = set()
         self._busy_with_long = 0
         self._repeats: set[asyncio.Task[None]] = set()
@@ -117,9 +117,7 @@ class Batcher:
             raise Unavailable("The service is stopping and takes no more work.")
         if deadline <= loop.time():
             raise DeadlineExceeded("The deadline passed before the request could be queued.")
-        queue = self._queues.get(backend)
-        if queue is None:
-            queue = self._queues[backend] = Queue(backend)
+        queue = self._queues[backend]
         if queue.rows + rows > backend.queue_limit:
             raise QueueFull(
                 f"{queue.rows} rows are waiting for this model and at most {backend.queue_limit} may; "
@@ -149,6 +147,12 @@ class Batcher:
             self._jobs -= 1
             expiry.cancel()
             self._forget(queue, job)
+            if self._queues.retired:
+                self._queues.let_go()
+
+    def retire(self, backend: Backend[PayloadT, ResultT]) -> None:
+        """Let go of a backend once no job needs it. Any thread may say so."""
+        self._queues.retire(backend)
 
     async def drain(self) -> None:
         """Refuse new jobs from now on, and return when all accepted ones are done."""

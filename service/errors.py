@@ -14,6 +14,7 @@ ForgerError
 │   ├── Unauthorized           no key, or a wrong one, where keys are asked for
 │   ├── Forbidden              a key that is not good for this
 │   ├── UnknownRoute, UnknownModel, MethodNotAllowed, NotAcceptable, StaleDigest
+│   ├── ModelConflict          an operator's command that what is served does not allow
 ├── QueueFull, Unavailable     a request that is not served now
 ├── RateLimited                a request that its key has to wait for
 ├── DeadlineExceeded, ClientLeft
@@ -139,6 +140,10 @@ class NotAcceptable(Refused):
 
 class StaleDigest(Refused):
     """A link names the digest of another model than the one that is served under its name."""
+
+
+class ModelConflict(Refused):
+    """An operator's command that what is served, or pinned, does not allow."""
 
 
 class QueueFull(ForgerError):

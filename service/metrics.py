@@ -8,6 +8,9 @@ what is rendered is their sum; without it they lie in this process.
 from __future__ import annotations
 
 import os
+import warnings
+import weakref
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,10 +21,12 @@ from prometheus_client import (
     Counter,
     Gauge,
     Histogram,
+    Metric,
     generate_latest,
     values,
 )
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.registry import Collector
 
 from service.tally import Tally
 
@@ -46,6 +51,30 @@ class Labelled(dict[tuple[str, ...], ChildT]):
         child: ChildT = self._metric.labels(*values)
         self[values] = child
         return child
+
+    def forget(self, is_meant: Callable[[tuple[str, ...]], bool]) -> None:
+        """Let go of what is kept by some labels; files that workers share keep it, unseen."""
+        for labels in [labels for labels in list(self) if is_meant(labels)]:
+            del self[labels]
+            self._metric.remove(*labels)
+
+
+# It is said of shared files, from which nothing can be removed.
+warnings.filterwarnings("ignore", "Removal of labels", UserWarning)
+
+
+class _OnlyShown(Collector):
+    """What a collector has, without the models that are not served any more."""
+
+    def __init__(self, inner: Collector, is_shown: Callable[[Mapping[str, str]], bool]) -> None:
+        self._inner = inner
+        self._is_shown = is_shown
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every metric, each with fewer samples."""
+        for metric in self._inner.collect():
+            metric.samples = [sample for sample in metric.samples if self._is_shown(sample.labels)]
+            yield metric
 
 
 _process = [os.getpid()]
@@ -95,6 +124,7 @@ class Metrics:
         forget_dead_processes()
         self._registry = CollectorRegistry()
         self._models: dict[int, tuple[str, str]] = {}
+        self._shown: dict[tuple[str, str], str] = {}
         self._tally = Tally()
 
         self.requests = self._counter("forger_requests", "Requests answered", "route", "status")
@@ -139,15 +169,31 @@ class Metrics:
         self.write()
         directory = os.environ.get(_DIRECTORY_VARIABLE)
         if directory is None:
-            return generate_latest(self._registry)
+            return generate_latest(_OnlyShown(self._registry, self._is_shown))
         forget_dead_processes()
         registry = CollectorRegistry()
         MultiProcessCollector(registry, path=directory)  # type: ignore[no-untyped-call]
-        return generate_latest(registry)
+        return generate_latest(_OnlyShown(registry, self._is_shown))
 
-    def name_backend(self, backend: object, model: str, version: int) -> None:
-        """Tell which model a backend runs, for the labels of what the batcher reports."""
+    def name_backend(self, backend: object, model: str, version: int, digest: str = "") -> None:
+        """Tell which model a backend runs, for the labels of what the batcher reports; it is shown now."""
         self._models[id(backend)] = (model, str(version))
+        weakref.finalize(backend, self._models.pop, id(backend), None).atexit = False
+        self._shown[model, str(version)] = digest
+
+    def forget_model(self, model: str, version: int) -> None:
+        """Show a model no more: there is no end to the versions that were served once."""
+        self._shown.pop((model, str(version)), None)
+        # Also what late requests have counted of models that went before.
+        for metric in (self.images, self.batch_rows, self.queue_rows, self.queue_wait_seconds,
+                       self.inference_seconds, self.model_info):  # fmt: skip
+            metric.forget(lambda labels: labels[:2] not in self._shown)
+
+    def _is_shown(self, labels: Mapping[str, str]) -> bool:
+        if "version" not in labels:
+            return True
+        digest = self._shown.get((labels["model"], labels["version"]))
+        return digest is not None and labels.get("digest", digest) == digest
 
     def write(self) -> None:
         """Write what was noted: the service is about to end, or somebody is about to read it."""

@@ -11,7 +11,7 @@ from contract.layout import model_directories
 from service.access.keyring import entries_of_setting
 from service.devices import cuda_devices
 from service.errors import InvalidSettings, UnusableModel
-from service.models.verification import verified_files, verified_manifest
+from service.models.verification import verified
 from service.settings import Settings, default_model_name, load_settings
 from service.tracing import check_traces
 
@@ -49,8 +49,7 @@ def _check_default_model(settings: Settings) -> None:
     faults = []
     for directory in newest_first:
         try:
-            manifest, _ = verified_manifest(directory)
-            verified_files(directory, manifest)
+            verified(directory, settings.model_budget_bytes)
         except UnusableModel as error:
             faults.append(f"{name}:{directory.version}: {error}")
         else:

@@ -185,6 +185,26 @@ class Settings(BaseModel):
         title="How many images each key may draw, unless its entry says otherwise. Default: any number.",
         description=f"images, or vectors, that a key may draw: {RATE_ALLOWED}; or nothing",
     )
+    models_poll_s: float = Field(
+        5,
+        ge=0,
+        le=3600,
+        allow_inf_nan=False,
+        title="How often the directory of models is looked at: versions that came are served.",
+        description="0.1 to 3600 seconds between two looks at FORGER_MODELS_DIR, or 0 for none",
+    )
+    model_budget_mb: int = Field(
+        1024,
+        ge=16,
+        le=65_536,
+        title="What a model may take; one that would take more is refused.",
+        description="16 to 65536 MiB that a model's files, or a run of it, may take",
+    )
+    state_file: Path | None = Field(
+        None,
+        title="Where pins and unloaded models are kept. Default: they last until the service stops.",
+        description="a file for pins and unloaded models in a directory that can be written, or nothing",
+    )
     root_path: str = Field(
         "",
         pattern=r"^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*$",
@@ -247,7 +267,24 @@ class Settings(BaseModel):
     def _exists(cls, value: Path) -> Path:
         if not value.is_dir():
             raise ValueError("no such directory")
-        return value.resolve()
+        return value.absolute()  # a link that leads elsewhere one day is followed then
+
+    @field_validator("models_poll_s")
+    @classmethod
+    def _polls_seldom(cls, value: float) -> float:
+        if 0 < value < 0.1:
+            raise ValueError("too often")
+        return value
+
+    @field_validator("state_file", mode="before")
+    @classmethod
+    def _can_be_written(cls, value: object) -> object:
+        if not isinstance(value, str | Path) or not str(value):
+            return None
+        path = Path(value).absolute()
+        if path.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
+            raise ValueError("no file can be written there")
+        return path
 
     @field_validator("keys_file", mode="before")
     @classmethod
@@ -289,6 +326,11 @@ class Settings(BaseModel):
                     "set FORGER_KEYS_FILE or FORGER_API_KEYS"
                 )
         return self
+
+    @property
+    def model_budget_bytes(self) -> int:
+        """The most bytes that a model's files, or a run of it, may take."""
+        return self.model_budget_mb * 2**20
 
     @model_validator(mode="after")
     def _queues_hold_a_request(self) -> Settings:

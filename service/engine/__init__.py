@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from service.engine.devices import CPU_PROVIDER, CUDA_PROVIDER, Device, choose_device
+from service.engine.devices import CPU_PROVIDER, CUDA_PROVIDER, RUNTIME_VERSION, Device, choose_device
 from service.engine.engine import Engine
 from service.engine.halt import Halt
 from service.engine.lanes import Lanes
@@ -11,6 +11,7 @@ from service.engine.session import Graph, Output, Session
 __all__ = [
     "CPU_PROVIDER",
     "CUDA_PROVIDER",
+    "RUNTIME_VERSION",
     "Device",
     "Engine",
     "Graph",

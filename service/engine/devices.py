@@ -15,6 +15,7 @@ logger = logging.getLogger("forger.engine")
 
 Device = Literal["cpu", "cuda"]
 
+RUNTIME_VERSION = str(onnxruntime.__version__)
 CPU_PROVIDER = "CPUExecutionProvider"
 CUDA_PROVIDER = "CUDAExecutionProvider"
 

@@ -45,7 +45,8 @@ class Engine:
         options.add_session_config_entry("session.intra_op.allow_spinning", "1" if threads > 1 else "0")
         options.add_session_config_entry("session.force_spinning_stop", "1")
         options.use_deterministic_compute = True
-        options.log_severity_level = 3
+        # What is wrong comes as an exception; its own lines would carry a stranger's text to the log.
+        options.log_severity_level = 4
         runtime = onnxruntime.InferenceSession(model, options, providers=providers(self.device))
         provider = runtime.get_providers()[0]
         wanted = CUDA_PROVIDER if self.device == "cuda" else CPU_PROVIDER

@@ -78,11 +78,14 @@ class Studio:
         *args: Any,  # noqa: ANN401 - any arguments
     ) -> ReturnT:
         """Run a function on the studio's threads, where so many of the order's rows wait until it ends."""
-        self._rows_on_threads[order.model.backend] += rows
+        backend, busy = order.model.backend, self._rows_on_threads
+        busy[backend] += rows
         try:
             return await self.off_loop(function, *args)
         finally:
-            self._rows_on_threads[order.model.backend] -= rows
+            busy[backend] -= rows
+            if not busy[backend]:
+                del busy[backend]  # a model that is not served any more must not be kept
 
     async def off_loop(self, function: Callable[..., ReturnT], *args: Any) -> ReturnT:  # noqa: ANN401 - any arguments
         """Run a function on the studio's threads."""

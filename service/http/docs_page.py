@@ -85,7 +85,7 @@ class DocsEndpoints:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self._document = ServedDocument(self._build)
+        self._document = ServedDocument(self._build, lambda: runtime.repository.number)
 
     async def document(self, request: Request) -> Response:
         """``GET /openapi.json``."""

@@ -27,7 +27,7 @@ from service.http.exchange import Exchange, open_exchange
 from service.http.gate import Gate, rate_headers
 from service.http.headers import RequestHeaders
 from service.http.problems import Problem
-from service.http.routes import route_table
+from service.http.routes import admin_routes, route_table
 from service.http.scopes import scope_of
 from service.http.shortcut import shorten_the_way
 from service.logs import log_writer
@@ -50,10 +50,19 @@ class Edge:
         self._app = app
         self._find_site = site
         self._is_direct = False
-        self._routes = route_table(lambda: self._site.endpoints, app, lambda: self._is_direct)
-        for route in self._routes:
+
+    @cached_property
+    def _routes(self) -> list[Route]:
+        """The routes; an operator's are none, and found by nobody, where no keys are asked for."""
+        routes = route_table(lambda: self._site.endpoints, self._app, lambda: self._is_direct)
+        routes += admin_routes(lambda: self._site.endpoints) if self._site.has_admin else []
+        for route in routes:
             scope_of(route.path)  # one that has none in the table must not go unnoticed until it is asked for
-        self._by_path = {route.path: route for route in self._routes if "{" not in route.path}
+        return routes
+
+    @cached_property
+    def _by_path(self) -> dict[str, Route]:
+        return {route.path: route for route in self._routes if "{" not in route.path}
 
     @cached_property
     def _site(self) -> Site:
@@ -121,6 +130,7 @@ class Site:
     cross_origin: CrossOrigin
     gate: Gate
     root_path: str
+    has_admin: bool
     access_log: AccessLog | None = None
     tracing: Tracing | None = None
 
@@ -135,6 +145,7 @@ class Site:
             CrossOrigin(settings.cors_origins),
             Gate(runtime.keyring),
             settings.root_path,
+            settings.asks_for_keys,
             _access_log(settings),
             runtime.tracing,
         )

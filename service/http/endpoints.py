@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from service.http.admin import AdminEndpoints
 from service.http.catalogue import CatalogueEndpoints
 from service.http.docs_page import DocsEndpoints
 from service.http.drawing import DrawingEndpoints
@@ -19,5 +20,6 @@ class Endpoints:
         self.images = ImageEndpoints(runtime)
         self.catalogue = CatalogueEndpoints(runtime)
         self.operation = OperationEndpoints(runtime)
+        self.admin = AdminEndpoints(runtime)
         self.guide = GuideEndpoints()
         self.docs = DocsEndpoints(runtime)

@@ -23,6 +23,7 @@ from service.http.conditional import is_known
 from service.http.drawing import draw, patience_with, stages
 from service.http.exchange import exchange_of
 from service.http.query import named_model, parameters, wrong_parameter
+from service.models.repository import Repository
 from service.models.served import ServedModel
 from service.packaging.facts import Facts
 from service.requests.bodies import GenerateRequest
@@ -49,20 +50,22 @@ class ImageEndpoints:
     async def image(self, request: Request) -> Response:
         """``GET /images/{model}/{seed}/{index}.png``."""
         given = parameters(request, ("class", "truncation", "digest"))
-        model = self._runtime.repository.resolve(request.path_params["model"])
+        repository = self._runtime.repository
+        model = repository.resolve(request.path_params["model"])
         asked = _asked(request.path_params, given, model)
         if not model.is_image:
             raise wrong_parameter("model", f"model: {model.name} draws vectors, which have no such image")
         control = self._cache_control(given.get("digest"), model)
-        return await self._drawn(request, asked, control)
+        return await self._drawn(request, asked, control, repository)
 
     async def preview(self, request: Request) -> Response:
         """``GET /models/{name}/preview.png``: what the model draws, at a glance."""
         given = parameters(request, ("version", "digest"))
-        model = self._runtime.repository.resolve(named_model(request.path_params["name"], given))
+        repository = self._runtime.repository
+        model = repository.resolve(named_model(request.path_params["name"], given))
         control = self._cache_control(given.get("digest"), model)
         if model.preview is None:
-            return await self._drawn(request, _sheet(model), control)
+            return await self._drawn(request, _sheet(model), control, repository)
         headers = {"ETag": f'"{sha256_digest(model.preview)}"', "Cache-Control": control}
         if is_known(request, headers["ETag"]):
             return Response(status_code=304, headers=headers)
@@ -73,10 +76,12 @@ class ImageEndpoints:
         whose = "private" if self._runtime.keyring.is_on else "public"
         return f"{whose}, {_lifetime(digest, model)}"
 
-    async def _drawn(self, request: Request, asked: dict[str, Any], control: str) -> Response:
+    async def _drawn(
+        self, request: Request, asked: dict[str, Any], control: str, repository: Repository
+    ) -> Response:
         """Return what is asked for as a PNG, or 304 if the client has it: that takes no drawing."""
         try:
-            order = place_generate(read_body_as(GenerateRequest, asked), self._runtime.repository)
+            order = place_generate(read_body_as(GenerateRequest, asked), repository)
         except InvalidInput as error:
             raise _of_parameters(error) from error
         headers = {"ETag": _etag(order), "Cache-Control": control}

@@ -23,6 +23,7 @@ from service.errors import (
     MalformedBody,
     MalformedRequest,
     MethodNotAllowed,
+    ModelConflict,
     ModelOutputFault,
     NotAcceptable,
     QueueFull,
@@ -34,6 +35,7 @@ from service.errors import (
     UnknownModel,
     UnknownRoute,
     UnsupportedMediaType,
+    UnusableModel,
 )
 from service.http.exchange import exchange_of
 
@@ -112,6 +114,18 @@ PROBLEMS: dict[type[ForgerError], Problem] = {
         "stale-digest",
         "The model is not the one that the link was made for",
         "The model has changed since; leave digest out, or name the version that has it.",
+    ),
+    ModelConflict: Problem(
+        409,
+        "model-conflict",
+        "What is served does not allow it",
+        "The last version of the default model stays, as a pinned one does: load another, or unpin it.",
+    ),
+    UnusableModel: Problem(
+        409,
+        "unusable-model",
+        "The model cannot be served",
+        "Its directory is not sound, and the detail says why: publish a new version that is.",
     ),
     BodyTooLarge: Problem(
         413,

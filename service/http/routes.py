@@ -13,7 +13,7 @@ from service.http.answering import Endpoint, answer
 from service.http.body import check_media_type
 from service.http.endpoints import Endpoints
 from service.http.exchange import exchange_in
-from service.http.paths import ARITHMETIC, GENERATE, INTERPOLATE
+from service.http.paths import ADMIN, ARITHMETIC, GENERATE, INTERPOLATE
 
 Find = Callable[[Endpoints], Endpoint]
 
@@ -50,6 +50,24 @@ class _Posted:
         check_media_type(headers.first(b"content-type") or "", headers.first(b"content-encoding") or "")
         app = self._handled if self._is_direct() else self._app
         await app(scope, receive, send)
+
+
+def admin_routes(endpoints: Callable[[], Endpoints]) -> list[Route]:
+    """Return the operator's routes, which are only where keys are asked for."""
+
+    def of_model(command: str, find: Find) -> Route:
+        path = f"{ADMIN}/models/{{name}}/{command}"
+        return Route(path, _Handled(endpoints, find), methods=["POST"])
+
+    return [
+        Route(f"{ADMIN}/models", _Handled(endpoints, lambda site: site.admin.models), methods=["GET"]),
+        Route(f"{ADMIN}/reload", _Handled(endpoints, lambda site: site.admin.reload), methods=["POST"]),
+        of_model("load", lambda site: site.admin.load),
+        of_model("unload", lambda site: site.admin.unload),
+        of_model("pin", lambda site: site.admin.pin),
+        of_model("unpin", lambda site: site.admin.unpin),
+        of_model("rollback", lambda site: site.admin.rollback),
+    ]
 
 
 def route_table(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,18 +9,17 @@ from dataclasses import replace
 import numpy as np
 import onnx
 
-from contract.digests import canonical_json
 from contract.latents import graph_input, standard_normal
 from contract.layout import PREVIEW_FILE, ModelDirectory
-from contract.manifest import METADATA_KEY, Canary, ImageOutput, Manifest
+from contract.manifest import Canary, ImageOutput, Manifest
 from service.backend import ModelBackend, rows_per_request, rows_per_run
 from service.engine import Engine, Graph, Session
-from service.errors import UnusableModel
-from service.models.graph_audit import audit
+from service.errors import ForgerError, UnusableModel
+from service.models.graph_file import audited
 from service.models.pixel_graph import PIXELS, SUMS, with_pixels
 from service.models.served import ServedModel
 from service.models.variant import Variant, chosen_variant
-from service.models.verification import verified_files, verified_manifest
+from service.models.verification import Verified, verified
 from service.settings import Settings
 
 logger = logging.getLogger("forger.repository")
@@ -32,17 +30,31 @@ def load_model(
     settings: Settings,
     engine: Engine,
     observe_inference: Callable[[str, int, float], None],
+    try_first: Callable[[ModelDirectory, str], None] | None = None,
 ) -> ServedModel:
-    """Verify, load and prove one model directory; raises ``UnusableModel`` saying what is wrong."""
-    manifest, digest = verified_manifest(directory)
-    files = verified_files(directory, manifest)
+    """Verify, load and prove one model directory; raises ``UnusableModel`` saying what is wrong.
+
+    ``try_first`` is told of the directory and its digest before its graph is looked at, and may refuse it.
+    """
+    content = verified(directory, settings.model_budget_bytes)
+    if try_first is not None:
+        try_first(directory, content.digest)
+    return loaded(content, settings, engine, observe_inference)
+
+
+def loaded(
+    content: Verified,
+    settings: Settings,
+    engine: Engine,
+    observe_inference: Callable[[str, int, float], None],
+) -> ServedModel:
+    """Load and prove what was read of a directory; raises ``UnusableModel`` saying what is wrong."""
+    manifest, digest, files = content.manifest, content.digest, content.files
     variant = chosen_variant(manifest, settings.precision, engine.device)
-    model = _audited(files[variant.file], manifest)
     is_image = isinstance(manifest.output, ImageOutput)
     max_batch = rows_per_run(manifest.output, settings.max_batch)
-    session = _session(model, manifest, engine, max_batch)
-    for canary in manifest.canaries:
-        _prove(canary, session, manifest, variant)
+    model = audited(files[variant.file], manifest, max_batch, settings.model_budget_bytes)
+    session = proved_session(model, manifest, engine, max_batch, variant)
     backend = ModelBackend(
         session,
         manifest.latent,
@@ -77,6 +89,21 @@ def load_model(
     )
 
 
+def proved_session(
+    model: onnx.ModelProto, manifest: Manifest, engine: Engine, max_batch: int, variant: Variant
+) -> Session:
+    """Load a graph, and draw its canaries; raises ``UnusableModel``, whatever ONNX Runtime stumbles over."""
+    try:
+        session = _session(model, manifest, engine, max_batch)
+        for canary in manifest.canaries:
+            _prove(canary, session, manifest, variant)
+    except ForgerError:
+        raise
+    except Exception as error:
+        raise UnusableModel(f"the graph cannot be run: {error}") from error
+    return session
+
+
 def _session(model: onnx.ModelProto, manifest: Manifest, engine: Engine, max_batch: int) -> Session:
     """Load a graph, with the pixel rule in it if it draws images."""
     is_image = isinstance(manifest.output, ImageOutput)
@@ -92,23 +119,6 @@ def _session(model: onnx.ModelProto, manifest: Manifest, engine: Engine, max_bat
     if in_pixels is not None:
         model, graph = in_pixels, replace(graph, pixels=PIXELS, sums=SUMS)
     return engine.load(model.SerializeToString(), graph, max_batch=max_batch)
-
-
-def _audited(graph_bytes: bytes, manifest: Manifest) -> onnx.ModelProto:
-    """Return the graph in the file; raises ``UnusableModel`` unless it is what the manifest describes."""
-    try:
-        model = onnx.load_model_from_string(graph_bytes)
-    except Exception as error:
-        raise UnusableModel("the generator is no ONNX file") from error
-    metadata = {entry.key: entry.value for entry in model.metadata_props}
-    try:
-        stated = canonical_json(json.loads(metadata.get(METADATA_KEY, "null")))
-    except ValueError:
-        stated = b""
-    if stated != canonical_json(manifest.essentials()):
-        raise UnusableModel("the generator's own metadata differ from the manifest")
-    audit(model, manifest)
-    return model
 
 
 def _prove(canary: Canary, session: Session, manifest: Manifest, variant: Variant) -> None:

@@ -1,29 +1,40 @@
-"""The repository: every served model by name and version."""
+"""The served models by name and version at one moment: it never changes, another takes its place."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
+from itertools import count
+from types import MappingProxyType
 
-from contract.layout import model_directories, parse_version
-from service.engine import Engine
-from service.errors import InvalidSettings, UnknownModel
-from service.models.loading import load_model
+from contract.layout import parse_version
+from service.errors import UnknownModel
 from service.models.served import ServedModel
 from service.requests.wording import describe
-from service.settings import Settings, default_model_name
 
-logger = logging.getLogger("forger.repository")
+_NUMBERS = count(1)
+_NO_PINS: Mapping[str, int] = MappingProxyType({})
 
 
 class Repository:
-    """All served models by name and version; the current version of a name is its highest."""
+    """Served models by name and version; the current one of a name is the pinned one, else the highest."""
 
-    def __init__(self, models: Iterable[ServedModel], default: str) -> None:
+    def __init__(
+        self, models: Iterable[ServedModel], default: str, pins: Mapping[str, int] = _NO_PINS
+    ) -> None:
         self._models: dict[str, dict[int, ServedModel]] = {}
         for model in models:
             self._models.setdefault(model.name, {})[model.version] = model
         self.default = default
+        self.number = next(_NUMBERS)
+        """Another for every repository of this process."""
+        self._current = {
+            name: versions[current_version(versions, pins.get(name))]
+            for name, versions in self._models.items()
+        }
+
+    def is_same_as(self, other: Repository) -> bool:
+        """Tell whether every reference means the same model in both."""
+        return (self.default, self._models, self._current) == (other.default, other._models, other._current)
 
     @property
     def names(self) -> list[str]:
@@ -46,30 +57,20 @@ class Repository:
         name, colon, version_text = (self.default if reference is None else reference).partition(":")
         if name not in self._models:
             raise UnknownModel(describe(reference), self.names)
+        if not colon:
+            return self._current[name]
         versions = self._models[name]
-        version = parse_version(version_text) if colon else max(versions)
+        version = parse_version(version_text)
         if version not in versions:
             known = [f"{name}:{known}" for known in sorted(versions)]
             raise UnknownModel(describe(reference), known)
         return versions[version]
 
 
-def load_models(
-    settings: Settings, engine: Engine, observe_inference: Callable[[str, int, float], None]
-) -> Repository:
-    """Load every sound model of the directory; an unsound one is logged, and left out.
+def current_version(versions: Iterable[int], pin: int | None) -> int:
+    """Return the version that a name alone means: the highest, but none above the pin if there is any below.
 
-    Raises ``InvalidSettings`` if no default model remains.
+    Where the pinned version itself is not there, who pinned it wanted nothing newer.
     """
-    models = []
-    for directory in model_directories(settings.models_dir):
-        try:
-            models.append(load_model(directory, settings, engine, observe_inference))
-        except InvalidSettings:
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with one directory must not stop the others
-            sentence = "model %s:%d is left out: %s"
-            left_out = {"event": "model-left-out"}
-            logger.error(sentence, directory.name, directory.version, error, extra=left_out)  # noqa: TRY400 - the sentence is the finding
-    default = default_model_name(settings.default_model, (model.name for model in models))
-    return Repository(models, default)
+    known = set(versions)
+    return max([version for version in known if pin is not None and version <= pin] or known)

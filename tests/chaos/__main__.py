@@ -1,8 +1,13 @@
-"""``make chaos``: every recipe killed, damaged and interrupted, and none that ends otherwise for it."""
+"""``make chaos``: every recipe killed, damaged and interrupted, and none that ends otherwise for it.
+
+``make chaos ARGS=models`` loads mutated model directories instead, and none ends the process;
+``make chaos ARGS=swaps`` swaps models under load.
+"""
 
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import secrets
 import signal
@@ -11,6 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.chaos import files, swaps
 from tests.chaos.command import Budget
 from tests.chaos.disk import fill_disks, why_not
 from tests.chaos.siege import Outcome, besiege, untouched
@@ -23,7 +29,43 @@ _PARTS = ("kills", "signals", "disk")
 
 
 def main() -> int:
-    """Return 0 if every run ended as if nothing had happened to it."""
+    """Return 0 if nothing was lost and nothing fell."""
+    if sys.argv[1:2] == ["models"]:
+        return _models(sys.argv[2:])
+    if sys.argv[1:2] == ["swaps"]:
+        return _swaps(sys.argv[2:])
+    return _training()
+
+
+def _models(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="make chaos ARGS=models", description=files.__doc__)
+    parser.add_argument("--files", type=int, default=100_000, help="mutated directories (%(default)s)")
+    parser.add_argument(
+        "--seed", type=int, default=secrets.randbelow(10**6), help="of the mutations (random)"
+    )
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count() or 1, help="children at a time (%(default)s)"
+    )
+    parser.add_argument(
+        "--keep", type=Path, default=Path("build/chaos"), help="for what is found (%(default)s)"
+    )
+    asked = parser.parse_args(arguments)
+    print(f"seed {asked.seed}", flush=True)
+    return 0 if files.campaign(asked.files, asked.seed, asked.jobs, asked.keep) else 1
+
+
+def _swaps(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="make chaos ARGS=swaps", description=swaps.__doc__)
+    parser.add_argument("--swaps", type=int, default=200, help="versions that come and go (%(default)s)")
+    asked = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory(prefix="forger-swaps-") as folder:
+        faults = swaps.swap_under_load(asked.swaps, Path(folder))
+    for fault in faults[:20]:
+        print(fault)
+    return 1 if faults else 0
+
+
+def _training() -> int:
     asked = _arguments()
     # Begun in the background or under nohup, it would pass signals that are ignored on to what it begins.
     for number in (signal.SIGINT, signal.SIGHUP):

@@ -133,10 +133,19 @@ def _row_shape(output: ImageOutput | VectorOutput) -> tuple[int, ...]:
 
 def write_model(root: Path, fake: FakeModel) -> ModelDirectory:
     """Write the model's directory as an export would, and return it."""
+    return write_graph(root, fake, build_graph(fake, essentials_of(fake)))
+
+
+def essentials_of(fake: FakeModel) -> object:
+    """Return what the graph's own metadata must say."""
+    return _manifest(fake, {GENERATOR_FILE: FileEntry(sha256=sha256_digest(b""), bytes=0)}, ()).essentials()
+
+
+def write_graph(root: Path, fake: FakeModel, graph: onnx.ModelProto) -> ModelDirectory:
+    """Write a directory of any graph that takes and gives what the fake model does."""
     directory = ModelDirectory(root, fake.name, fake.version)
     directory.path.mkdir(parents=True)
-    draft = _manifest(fake, {GENERATOR_FILE: FileEntry(sha256=sha256_digest(b""), bytes=0)}, ())
-    model = build_graph(fake, draft.essentials()).SerializeToString()
+    model = graph.SerializeToString()
     directory.generator.write_bytes(model)
     files = {GENERATOR_FILE: FileEntry(sha256=sha256_digest(model), bytes=len(model))}
     if fake.preview is not None:

@@ -74,7 +74,8 @@ class LocalService:
 def local_service(models_dir: Path, **settings: object) -> Iterator[LocalService]:
     """Start a service over a directory of models, with settings as the environment would give them."""
     environ = {f"FORGER_{name.upper()}": str(value) for name, value in settings.items()}
-    runtime = Runtime(load_settings({"FORGER_MODELS_DIR": str(models_dir), "FORGER_THREADS": "2", **environ}))
+    settings_given = load_settings({"FORGER_MODELS_DIR": str(models_dir), "FORGER_THREADS": "2", **environ})
+    runtime = Runtime(settings_given, try_models=False)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()

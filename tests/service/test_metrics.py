@@ -20,8 +20,8 @@ ROOT = Path(__file__).resolve().parents[2]
 WORKER = """
 import os, signal, sys
 from service.metrics import Metrics
-metrics = Metrics()
-backend = object()
+class Backend: pass
+metrics, backend = Metrics(), Backend()
 metrics.name_backend(backend, "grey", 1)
 metrics.rows_delivered("grey", 1, 3)
 metrics.waiting_changed(backend, 5)

@@ -14,6 +14,7 @@ from service.access.entries import KeyEntry
 from service.access.rates import Rate
 from service.access.scopes import Scope
 from service.access.tokens import hash_of
+from service.errors import UnusableModel
 from service.http.drawing import DrawingEndpoints
 from service.http.problems import BY_SLUG, Problem
 from tests.fakes.models import NAN_AT
@@ -79,6 +80,19 @@ class Client:
         finally:
             gate.set()
 
+    def command(self, path: str) -> httpx.Response:
+        return self.service.request(
+            "POST", f"/admin/models/{path}", headers={"authorization": f"Bearer {KEY}"}
+        )
+
+    def unsound(self) -> httpx.Response:
+        def load(_: object) -> None:
+            raise UnusableModel("generator.onnx has not the digest that the manifest states")
+
+        assert self.command("colour:1/unload").status_code == 200
+        self.patch.setattr(self.service.runtime._keeper, "_load", load)
+        return self.command("colour:1/load")
+
     def draining(self) -> httpx.Response:
         self.service.runtime.door.close()
         return self.post()
@@ -100,6 +114,8 @@ PROVOKED: dict[str, Callable[[Client], httpx.Response]] = {
     "unknown-route": lambda client: client.get("/nowhere"),
     "method-not-allowed": lambda client: client.get("/generate"),
     "not-acceptable": lambda client: client.post(accept="audio/ogg"),
+    "model-conflict": lambda client: client.command("grey/rollback"),
+    "unusable-model": Client.unsound,
     "stale-digest": lambda client: client.get(f"/images/grey/1/2.png?digest={STALE}"),
     "body-too-large": lambda client: client.post(b" " * 2001),
     "unsupported-media-type": lambda client: client.post(content_type="image/png"),

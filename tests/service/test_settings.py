@@ -58,6 +58,12 @@ def test_values_are_read_and_frozen(tmp_path: Path) -> None:
         ("FORGER_KEY_REQUESTS", "600", "a rate such as 600/minute"),
         ("FORGER_KEY_IMAGES", "0/day", "images, or vectors, that a key may draw"),
         ("FORGER_KEY_REQUESTS", "600/minute", "set FORGER_KEYS_FILE or FORGER_API_KEYS"),
+        ("FORGER_MODELS_POLL_S", "0.01", "0.1 to 3600 seconds"),
+        ("FORGER_MODELS_POLL_S", "4000", "0.1 to 3600 seconds"),
+        ("FORGER_MODELS_POLL_S", "nan", "0.1 to 3600 seconds"),
+        ("FORGER_MODEL_BUDGET_MB", "1", "16 to 65536 MiB"),
+        ("FORGER_STATE_FILE", "/nowhere/at/all", "a directory that can be written"),
+        ("FORGER_STATE_FILE", "/", "a directory that can be written"),
         ("FORGER_QUEUE_ROWS", "10", "FORGER_MAX_IMAGES"),
         ("FORGER_QUEUE_VECTORS", "10", "FORGER_MAX_VECTORS"),
         ("FORGER_MAX_BODIES_BYTES", "65536", "FORGER_MAX_BODY_BYTES"),
@@ -134,7 +140,9 @@ def test_the_start_needs_one_sound_version_of_the_default_model(tmp_path: Path) 
     newer.generator.write_bytes(b"other")
     preflight.check_or_exit(settings)
     first.manifest.unlink()
-    with pytest.raises(SystemExit, match=r"grey:2: generator.onnx is missing.*grey:1: there is no manifest"):
+    with pytest.raises(
+        SystemExit, match=r"grey:2: generator.onnx is 5 bytes long.*grey:1: manifest.json is missing"
+    ):
         preflight.check_or_exit(settings)
 
 

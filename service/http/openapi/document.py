@@ -5,6 +5,7 @@ from __future__ import annotations
 from service.access.scopes import ANY_SCOPE
 from service.http.guide import about
 from service.http.model_view import describe_model
+from service.http.openapi.admin_paths import ADMIN_SCHEMAS, admin_paths
 from service.http.openapi.drawing_paths import drawing_paths
 from service.http.openapi.events import event_schemas
 from service.http.openapi.examples import drawing_examples
@@ -25,6 +26,7 @@ _TAGS = {
     "Drawing": "Images and vectors, drawn as a body asks for them.",
     "Pictures": "Images by their address, which caches may keep.",
     "Models": "What is served.",
+    "Administration": "For who decides what is served.",
     "Operation": "For who runs the service.",
     "Guide": "For who comes to look.",
 }
@@ -55,6 +57,7 @@ def build_document(repository: Repository, settings: Settings, assets: list[str]
     protected = ("unauthorized", "forbidden", "rate-limited") if settings.asks_for_keys else ()
     default = describe_model(repository.resolve(None), repository)
     listed = {"data": [describe_model(repository.resolve(name), repository) for name in repository.names]}
+    admin = admin_paths(problems, protected) if settings.asks_for_keys else {}
     host = f"http://localhost:3000{settings.root_path}"
     reading = ReadingPaths(problems, protected).items(listed, default, about(host))
     drawing = drawing_paths(drawing_examples(repository), problems, settings.max_body_bytes, protected)
@@ -69,9 +72,9 @@ def build_document(repository: Repository, settings: Settings, assets: list[str]
         },
         "servers": [{"url": settings.root_path or "/"}],
         "tags": [{"name": name, "description": text} for name, text in _TAGS.items()],
-        "paths": {**drawing, **reading},
+        "paths": {**drawing, **reading, **admin},
         "components": {
-            "schemas": component_schemas(repository) | event_schemas(),
+            "schemas": component_schemas(repository) | event_schemas() | (ADMIN_SCHEMAS if admin else {}),
             "responses": problems.components,
             "parameters": parameter_components(repository, settings, assets),
             "headers": header_components(),

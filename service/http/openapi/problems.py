@@ -15,6 +15,7 @@ from service.errors import (
     InvalidInput,
     MalformedRequest,
     MethodNotAllowed,
+    ModelConflict,
     ModelOutputFault,
     QueueFull,
     RateLimited,
@@ -23,6 +24,7 @@ from service.errors import (
     Unauthorized,
     Unavailable,
     UnknownRoute,
+    UnusableModel,
 )
 from service.generation.sampling import place_generate, read_generate
 from service.http.body import check_media_type, parse_json
@@ -61,6 +63,8 @@ class ProblemResponses:
             "unknown-route": "/draw",
             "method-not-allowed": "/models",
             "stale-digest": picture,
+            "model-conflict": f"/admin/models/{repository.default}/unload",
+            "unusable-model": f"/admin/models/{repository.default}/load",
         }
         self._errors = {problem_of(error).slug: error for error in _errors(repository, settings)}
         self.components: dict[str, Json] = {}
@@ -139,6 +143,11 @@ def _errors(repository: Repository, settings: Settings) -> list[ForgerError]:
         BodyTooLarge(f"The body is larger than the limit of {settings.max_body_bytes} bytes."),
         UnknownRoute("There is nothing at this path; GET / says what there is."),
         MethodNotAllowed("DELETE", ["GET", "HEAD"]),
+        ModelConflict(f"{default.name}:{default.version} is pinned, and cannot be unloaded."),
+        UnusableModel(
+            f"{default.name}:{default.version + 1} cannot be served: generator.onnx has not the "
+            "digest that the manifest states."
+        ),
         StaleDigest(
             f"{default.name}:{default.version} has the digest {default.digest}, not the one in the link."
         ),

@@ -28,20 +28,26 @@ class ServedFile:
 
 
 class ServedDocument:
-    """A document that is built by the first who asks; whoever asks meanwhile waits for it."""
+    """A document that is built by the first who asks; whoever asks meanwhile waits for it.
 
-    def __init__(self, build: Callable[[], dict[str, Any]]) -> None:
+    It is built anew for the first who asks after its subject's number has changed.
+    """
+
+    def __init__(self, build: Callable[[], dict[str, Any]], subject: Callable[[], int] = int) -> None:
         self._build = build
+        self._subject = subject
         self._lock = threading.Lock()
-        self._file: ServedFile | None = None
+        self._file: tuple[int, ServedFile] | None = None
 
     async def file(self) -> ServedFile:
         """Return the document; building it takes a tenth of a second, away from the event loop."""
-        if self._file is None:
+        if self._file is None or self._file[0] != self._subject():
             return await asyncio.to_thread(self._built)
-        return self._file
+        return self._file[1]
 
     def _built(self) -> ServedFile:
         with self._lock:
-            file = self._file = self._file or ServedFile.of(orjson.dumps(self._build()), "application/json")
-            return file
+            subject = self._subject()
+            if self._file is None or self._file[0] != subject:
+                self._file = subject, ServedFile.of(orjson.dumps(self._build()), "application/json")
+            return self._file[1]

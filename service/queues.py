@@ -1,0 +1,67 @@
+"""What waits in front of each backend, for as long as the backend is served or anybody waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import weakref
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+from service.jobs import Backend, Job
+
+
+class Queue:
+    """The jobs with rows that wait for one backend: short ones and long ones."""
+
+    def __init__(self, backend: Backend[Any, Any]) -> None:
+        self.backend = backend
+        self.short: deque[Job[Any, Any]] = deque()
+        self.long: deque[Job[Any, Any]] = deque()
+        self.rows = 0
+        self.last_turn = 0
+        self.last_was_short = False
+
+    def line_of(self, job: Job[Any, Any]) -> deque[Job[Any, Any]]:
+        """Return the line in which a job waits."""
+        return self.long if job.is_long_for(self.backend) else self.short
+
+    def lines(self) -> Iterable[deque[Job[Any, Any]]]:
+        """Return both lines, the one whose turn it is first."""
+        return (self.long, self.short) if self.last_was_short else (self.short, self.long)
+
+
+class Queues(dict[Backend[Any, Any], Queue]):
+    """The queues by backend; all but :meth:`retire` is for the event loop's thread.
+
+    A queue keeps its backend, and with it a model: one that is retired must go, also if a late job makes it
+    again.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.retired: list[weakref.ref[Backend[Any, Any]]] = []
+        """Backends that are not served any more, as long as there are any."""
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def __missing__(self, backend: Backend[Any, Any]) -> Queue:
+        self._loop = asyncio.get_running_loop()
+        queue = self[backend] = Queue(backend)
+        return queue
+
+    def retire(self, backend: Backend[Any, Any]) -> None:
+        """Keep a backend no longer than jobs for it come and wait. Any thread may say so."""
+        self.retired.append(weakref.ref(backend))
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # a loop that is closed asks for nothing any more
+                self._loop.call_soon_threadsafe(self.let_go)
+
+    def let_go(self) -> None:
+        """Drop the queues of retired backends, unless rows wait in them."""
+        for known in list(self.retired):
+            backend = known()
+            if backend is None:
+                self.retired.remove(known)
+            elif backend in self and not self[backend].rows:
+                del self[backend]

@@ -1,0 +1,158 @@
+"""What an operator decides holds: against what comes and goes, in other processes, and after a crash."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from contract.layout import ModelDirectory
+from service.engine import Engine
+from service.errors import UnknownModel
+from service.models.decisions import DecisionStore
+from service.models.served import ServedModel
+from tests.fakes.house import House, grey
+from tests.fakes.models import write_model
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Engine]:
+    running = Engine("cpu", threads=1)
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def house(tmp_path: Path, engine: Engine) -> House:
+    write_model(tmp_path, grey(1))
+    return House(tmp_path, engine)
+
+
+def test_a_pinned_version_is_current_whatever_comes(house: House) -> None:
+    house.add(grey(2))
+    house.look()
+    assert house.commands.pin("grey", 1).pinned
+    house.add(grey(3))
+    house.look()
+    assert (house.current, house.keeper.repository.resolve("grey:3").version) == (1, 3)
+    house.commands.unpin("grey")
+    assert house.current == 3
+
+
+def test_a_pinned_version_stays_when_its_directory_goes(house: House) -> None:
+    """Whoever pinned it went back from the newer one for a reason."""
+    house.add(grey(2))
+    house.look()
+    house.commands.pin("grey", 1)
+    shutil.rmtree(house.root / "grey" / "1")
+    house.look()
+    assert (house.current, house.served) == (1, ["grey:1", "grey:2"])
+    assert "grey:1 is pinned" in (house.reason("grey", 1) or "")
+    house.commands.unpin("grey")
+    house.look()
+    assert (house.current, house.served) == (2, ["grey:2"])
+
+
+@pytest.mark.parametrize(
+    ("versions", "pin", "current"),
+    [([1, 2, 3], None, 3), ([1, 2, 3], 2, 2), ([1, 3], 2, 1), ([3, 4], 2, 4)],
+)
+def test_a_pin_to_what_is_not_there_means_nothing_newer(
+    tmp_path: Path, engine: Engine, versions: list[int], pin: int | None, current: int
+) -> None:
+    for version in versions:
+        write_model(tmp_path, grey(version))
+    state = tmp_path / "state.json"
+    DecisionStore(state).change(lambda decided: decided.pinned("grey", pin))
+    assert House(tmp_path, engine, state_file=state).current == current
+
+
+def test_rolling_back_goes_version_by_version(house: House) -> None:
+    for version in (4, 7):
+        house.add(grey(version))
+    house.look()
+    assert [house.commands.rollback("grey").version for _ in range(2)] == [4, 1]
+    assert house.current == 1
+
+
+def test_what_was_unloaded_stays_so_until_it_is_loaded(house: House) -> None:
+    house.add(grey(2))
+    house.look()
+    assert house.commands.unload("grey", 2).state == "unloaded"
+    house.look()
+    assert house.served == ["grey:1"]
+    with pytest.raises(UnknownModel):
+        house.keeper.repository.resolve("grey:2")
+    assert house.commands.load("grey", 2).state == "served"
+    assert house.current == 2
+
+
+def test_what_was_decided_outlives_the_process_and_reaches_the_others(tmp_path: Path, engine: Engine) -> None:
+    for version in (1, 2, 3):
+        write_model(tmp_path, grey(version))
+    state = tmp_path / "state.json"
+    one, other = (House(tmp_path, engine, state_file=state) for _ in range(2))
+    one.commands.rollback("grey")
+    one.commands.unload("grey", 3)
+    other.look()
+    for house in (one, other, House(tmp_path, engine, state_file=state)):
+        assert (house.current, house.served) == (2, ["grey:1", "grey:2"])
+
+
+def test_a_state_file_that_is_damaged_changes_nothing(
+    tmp_path: Path, engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    for version in (1, 2):
+        write_model(tmp_path, grey(version))
+    state = tmp_path / "state.json"
+    house = House(tmp_path, engine, state_file=state)
+    house.commands.rollback("grey")
+    for damage in ("", "{", '{"pins": [{"name": "../x", "version": 1}], "unloaded": []}', "[]"):
+        state.write_text(damage)
+        house.look()
+        assert house.current == 1
+    assert caplog.text.count("FORGER_STATE_FILE cannot be read") == 1
+    assert House(tmp_path, engine, state_file=state).current == 2
+
+
+def test_decisions_of_many_at_once_are_all_kept(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+
+    def decide(number: int) -> None:
+        DecisionStore(path).change(lambda decided: decided.pinned(f"model-{number}", 1))
+
+    threads = [threading.Thread(target=decide, args=[number]) for number in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(DecisionStore(path).read().pins) == 16
+
+
+def test_a_rollback_does_not_wait_for_what_is_being_loaded(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hostile directory may keep its trial busy for minutes, just when a bad version must go."""
+    house.add(grey(2))
+    house.look()
+    house.add(grey(3))
+    begun, may_end, load = threading.Event(), threading.Event(), house.keeper._load
+
+    def slowly(directory: ModelDirectory) -> ServedModel:
+        begun.set()
+        assert may_end.wait(60)
+        return load(directory)
+
+    monkeypatch.setattr(house.keeper, "_load", slowly)
+    look = threading.Thread(target=house.look)
+    look.start()
+    assert begun.wait(60)
+    assert house.commands.rollback("grey").version == 1
+    assert house.current == 1
+    assert [one.current for one in house.commands.standings()] == [True, False, False]
+    may_end.set()
+    look.join()
+    assert (house.current, house.served) == (1, ["grey:1", "grey:2", "grey:3"])
