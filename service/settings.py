@@ -282,7 +282,7 @@ class Settings(BaseModel):
         if not isinstance(value, str | Path) or not str(value):
             return None
         path = Path(value).absolute()
-        if path.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
+        if not str(value).isprintable() or path.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
             raise ValueError("no file can be written there")
         return path
 

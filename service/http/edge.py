@@ -50,15 +50,15 @@ class Edge:
         self._app = app
         self._find_site = site
         self._is_direct = False
+        self._open = route_table(lambda: self._site.endpoints, app, lambda: self._is_direct)
+        self._of_operators = admin_routes(lambda: self._site.endpoints)
+        for route in self._open + self._of_operators:
+            scope_of(route.path)  # one that has none in the table must not go unnoticed until it is asked for
 
     @cached_property
     def _routes(self) -> list[Route]:
         """The routes; an operator's are none, and found by nobody, where no keys are asked for."""
-        routes = route_table(lambda: self._site.endpoints, self._app, lambda: self._is_direct)
-        routes += admin_routes(lambda: self._site.endpoints) if self._site.has_admin else []
-        for route in routes:
-            scope_of(route.path)  # one that has none in the table must not go unnoticed until it is asked for
-        return routes
+        return self._open + self._of_operators if self._site.has_admin else self._open
 
     @cached_property
     def _by_path(self) -> dict[str, Route]:

@@ -14,7 +14,6 @@ import signal
 import socket
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +21,6 @@ from typing import Self
 
 logger = logging.getLogger("forger")
 
-# A worker that lived for so long died of something new.
-_LONG_LIFE_S = 10.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
 # What a worker takes to end beyond the grace that it gives to requests.
 _ENDING_S = 5.0
@@ -98,11 +95,11 @@ class Supervisor:
         environment = _environment(folder)
         was_ready, pause_s = False, 0.0
         while not self._stopping.is_set():
-            begun = time.monotonic()
             worker = self._worker = await Worker.start(self._listener, environment)
             if self._stopping.is_set():  # meanwhile
                 worker.send(signal.SIGTERM)
-            if await worker.is_ready() and not was_ready:
+            is_ready = await worker.is_ready()
+            if is_ready and not was_ready:
                 was_ready = True
                 self._on_ready()
             status = await worker.ended()
@@ -110,8 +107,8 @@ class Supervisor:
                 return 0 if status in (0, -signal.SIGTERM) else 1
             if not was_ready:
                 return 1  # it has said why
-            lived_long = time.monotonic() - begun > _LONG_LIFE_S
-            pause_s = 0.0 if lived_long else min(max(_FIRST_PAUSE_S, 2 * pause_s), _LONGEST_PAUSE_S)
+            # One that has served is replaced at once; one that has not would only fail again.
+            pause_s = 0.0 if is_ready else min(max(_FIRST_PAUSE_S, 2 * pause_s), _LONGEST_PAUSE_S)
             logger.error("the worker ended with status %d: another is started in %g s", status, pause_s)
             await self._pause(pause_s)
         return 0

@@ -17,10 +17,10 @@ from contract.layout import ModelDirectory
 from tests.fakes.costly_graphs import COSTLY
 from tests.fakes.hostile import FILES, MANIFESTS, Change, rewrite_graph
 from tests.fakes.hostile_graphs import EXTERNAL, FORBIDDEN
+from tests.fakes.keys import OPERATOR, bearer, operators_file
 from tests.fakes.models import FakeModel, write_model
 from tests.fakes.server import ServerProcess
 
-_KEY = "a-key-of-this-test"
 _PATIENCE_S = 90.0
 
 
@@ -45,9 +45,7 @@ class Served:
     def __init__(self, server: ServerProcess, root: Path) -> None:
         self.server = server
         self.root = root
-        self.client = httpx.Client(
-            base_url=server.url, headers={"authorization": f"Bearer {_KEY}"}, timeout=60.0
-        )
+        self.client = httpx.Client(base_url=server.url, headers=bearer(OPERATOR), timeout=60.0)
 
     def add(self, version: int, change: Change = lambda directory: None) -> None:
         """Let a version of grey appear, changed before it does."""
@@ -75,7 +73,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     root = tmp_path_factory.mktemp("grown")
     write_model(root, FakeModel("grey", version=1))
     home = tmp_path_factory.mktemp("home") / "bentoml"
-    with ServerProcess(home, models_dir=root, models_poll_s=0.1, api_keys=_KEY) as server:
+    with ServerProcess(home, models_dir=root, models_poll_s=0.1, keys_file=operators_file(root)) as server:
         one = Served(server, root)
         yield one
         one.client.close()
@@ -109,7 +107,7 @@ def test_a_pin_outlives_the_worker_that_was_told_of_it(served: Served) -> None:
     served.add(40)
     wait_until(lambda: served.standing(40)["state"] == "served")
     served.post("grey:40/unload")
-    (worker,) = (one for one in psutil.Process(served.server.process.pid).children() if _serves(one))
+    (worker,) = psutil.Process(served.server.process.pid).children()
     os.kill(worker.pid, signal.SIGKILL)
     wait_until(lambda: not psutil.pid_exists(worker.pid) or worker.status() == psutil.STATUS_ZOMBIE)
 
@@ -123,7 +121,3 @@ def test_a_pin_outlives_the_worker_that_was_told_of_it(served: Served) -> None:
     assert served.current() == 1
     assert served.standing(1)["pinned"]
     assert served.standing(40)["state"] == "unloaded"
-
-
-def _serves(process: psutil.Process) -> bool:
-    return "bentoml" in " ".join(process.cmdline()) and "trial" not in " ".join(process.cmdline())

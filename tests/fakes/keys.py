@@ -19,6 +19,19 @@ def new_key(file: Path, key_id: str, *scopes: str, **more: Any) -> str:
     return token
 
 
+OPERATOR = "forger_operator_of-these-tests"
+"""A key for everything, once :func:`operators_file` has written what is kept of it."""
+
+
+def operators_file(folder: Path) -> Path:
+    """Write a file of keys that knows the operator's, and return it."""
+    file = folder / "keys.jsonl"
+    scopes = ["generate", "admin", "metrics"]
+    entry = {"id": "operator", "hash": hash_of(OPERATOR), "scopes": scopes}
+    add_entry(file, KeyEntry.model_validate(entry))
+    return file
+
+
 def bearer(token: str) -> dict[str, str]:
     """Return the headers of a request that brings a key."""
     return {"authorization": f"Bearer {token}"}

@@ -11,12 +11,12 @@ import httpx
 import pytest
 
 from contract.layout import ModelDirectory
+from tests.fakes.keys import OPERATOR, bearer, operators_file
 from tests.fakes.models import COLOUR, FakeModel, write_model
 from tests.fakes.reader import Reader
 from tests.fakes.site import LocalService, local_service
 
-KEY = "a-key-of-this-test"
-_AUTHORIZED = {"authorization": f"Bearer {KEY}"}
+_AUTHORIZED = bearer(OPERATOR)
 _COMMANDS = ("load", "unload", "pin", "unpin", "rollback")
 
 
@@ -56,7 +56,9 @@ def operator(tmp_path: Path) -> Iterator[Operator]:
     for version in (1, 2, 3):
         write_model(tmp_path, FakeModel("grey", version=version))
     write_model(tmp_path, COLOUR)
-    with local_service(tmp_path, default_model="grey", api_keys=KEY, models_poll_s=0) as site:
+    with local_service(
+        tmp_path, default_model="grey", keys_file=operators_file(tmp_path), models_poll_s=0
+    ) as site:
         yield Operator(site, tmp_path)
 
 

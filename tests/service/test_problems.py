@@ -17,6 +17,7 @@ from service.access.tokens import hash_of
 from service.errors import UnusableModel
 from service.http.drawing import DrawingEndpoints
 from service.http.problems import BY_SLUG, Problem
+from tests.fakes.keys import OPERATOR, bearer, operators_file
 from tests.fakes.models import NAN_AT
 from tests.fakes.site import LocalService, local_service
 
@@ -33,7 +34,9 @@ def site(models_dir: Path, tmp_path: Path) -> Iterator[LocalService]:
     keys = {"api_keys": KEY, "keys_file": tmp_path / "keys.jsonl"}
     scraper = KeyEntry(id="scraper", hash=hash_of(SCRAPER), scopes=(Scope.METRICS,))
     slow = KeyEntry(id="slow", hash=hash_of(SLOW), scopes=(Scope.GENERATE,), requests=Rate(1, 3600))
-    keys["keys_file"].write_text(f"{scraper.line()}\n{slow.line()}\n")
+    operators_file(tmp_path)
+    with keys["keys_file"].open("a") as file:
+        file.write(f"{scraper.line()}\n{slow.line()}\n")
     with local_service(models_dir, default_model="grey", **keys, **limits) as running:
         yield running
 
@@ -81,9 +84,7 @@ class Client:
             gate.set()
 
     def command(self, path: str) -> httpx.Response:
-        return self.service.request(
-            "POST", f"/admin/models/{path}", headers={"authorization": f"Bearer {KEY}"}
-        )
+        return self.service.request("POST", f"/admin/models/{path}", headers=bearer(OPERATOR))
 
     def unsound(self) -> httpx.Response:
         def load(_: object) -> None:

@@ -11,9 +11,10 @@ import psutil
 import pytest
 
 from tests.chaos.swaps import IMAGES, NAME, SEED, Load, Swapper
+from tests.fakes.keys import OPERATOR, bearer, operators_file
 from tests.fakes.site import local_service
 
-_KEY = {"authorization": "Bearer a-key-of-this-test"}
+_KEY = bearer(OPERATOR)
 _MIBYTE = 2**20
 _SWAPS = 80
 _SETTLED = 30
@@ -26,7 +27,7 @@ def test_swaps_under_load(tmp_path: Path) -> None:
     swapper.publish()
     memory = psutil.Process()
     body = {"model": NAME, "seed": SEED, "n": IMAGES}
-    with local_service(tmp_path, api_keys="a-key-of-this-test", models_poll_s=0) as site:
+    with local_service(tmp_path, keys_file=operators_file(tmp_path), models_poll_s=0) as site:
         runtime = site.runtime
         backends = [weakref.ref(runtime.repository.resolve(NAME).backend)]
         picture = f"/images/{NAME}/{SEED}/0.png"
@@ -57,7 +58,7 @@ def test_swaps_under_load(tmp_path: Path) -> None:
         assert len(runtime._batcher._queues) == 1
         assert len(runtime.metrics._models) == 1
         assert not runtime.studio._rows_on_threads
-        text = site.get("/metrics").text
+        text = site.get("/metrics", headers=_KEY).text
         shown = set(re.findall('version="([0-9]+)"', text))
         assert shown == {str(runtime.repository.resolve(NAME).version)}
         assert grown < 75 * _MIBYTE
