@@ -46,7 +46,7 @@ SCENARIOS = {
     "memory-control": Scenario(
         memory.besiege,
         replace(memory.FULL, seconds=600.0, settled_s=60.0, leak_bytes=4096),
-        replace(memory.SHORT, leak_bytes=65_536),
+        replace(memory.SHORT, leak_bytes=262_144),
     ),
 }
 

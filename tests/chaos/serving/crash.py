@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.chaos.serving.arrivals import Until
+from tests.chaos.serving.arrivals import Until, over_and_over
 from tests.chaos.serving.client import Client, Outcome, Reply, Shot
 from tests.chaos.serving.figures import seen
 from tests.chaos.serving.findings import Finding
@@ -77,10 +77,11 @@ async def besiege(effort: Effort, folder: Path) -> Finding:
 
 
 async def _play(client: Client, shots: list[Shot], patient: Patient, until: Until) -> None:
-    while not until.reached(0.0):
-        for shot in shots:
-            await patient.ask(client, shot)
-            await asyncio.sleep(0.01)
+    for shot in over_and_over(shots):
+        if until.reached(0.0):
+            return
+        await patient.ask(client, shot)
+        await asyncio.sleep(0.01)
 
 
 async def _kill_again_and_again(running: ServerProcess, effort: Effort) -> list[float]:

@@ -28,14 +28,14 @@ class Effort:
     every_s: float
     most_growth: float
     clients: int = 3
-    pause_s: float = 0.05
+    pause_s: float = 0.25
     """Of each client between two requests: what is looked for is what piles up, not what overload does."""
     leak_bytes: int = 0
     """What the service is made to leak at each request: a control, which the law of memory must catch."""
 
 
 FULL = Effort(1800.0, 300.0, 5.0, 0.01)
-SHORT = Effort(9.0, 2.5, 0.25, 0.10)
+SHORT = Effort(9.0, 2.5, 0.25, 0.10, pause_s=0.02)
 
 
 async def besiege(effort: Effort, folder: Path) -> Finding:
