@@ -16,7 +16,17 @@ from typing import Any
 import uvloop
 
 from bench.serving.machine import busy_s
-from tests.chaos.serving import cancellation, clock, crash, deadline, drain, isolation, memory, overload
+from tests.chaos.serving import (
+    cancellation,
+    clock,
+    crash,
+    deadline,
+    drain,
+    fuzz,
+    isolation,
+    memory,
+    overload,
+)
 from tests.chaos.serving.findings import Finding, keep, kept, table
 
 
@@ -42,6 +52,7 @@ SCENARIOS = {
         replace(crash.SHORT, surroundings=crash.CONTAINER),
     ),
     "clock": Scenario(clock.besiege, clock.FULL, clock.SHORT),
+    "fuzz": Scenario(fuzz.besiege, fuzz.FULL, fuzz.SHORT),
     "memory": Scenario(memory.besiege, memory.FULL, memory.SHORT),
     "memory-control": Scenario(
         memory.besiege,

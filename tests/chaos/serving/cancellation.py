@@ -36,8 +36,7 @@ async def besiege(effort: Effort, folder: Path) -> Finding:
     clients = round(effort.queued * 1.5)  # some have their row before the last has asked
     with server(folder, (SLOW,), max_batch=_MOST_ROWS, threads=_LANES) as running:
         async with Client(running.port) as watcher:
-            command = [sys.executable, "-m", "tests.chaos.serving.crowd", str(running.port), str(clients)]
-            with subprocess.Popen(command, cwd=ROOT) as crowd:
+            with _crowd(running.port, clients) as crowd:
                 try:
                     waiting = await _queued(watcher, effort.queued, clients)
                     before = await total(watcher, "forger_batch_rows_sum")
@@ -51,6 +50,12 @@ async def besiege(effort: Effort, folder: Path) -> Finding:
             after = await total(watcher, "forger_batch_rows_sum")
             left = (await counts(watcher, "forger_requests_total")).get(("/generate", "499"), 0.0)
     return _finding(effort, clients, waiting, before, after, empty_s, left)
+
+
+def _crowd(port: int, clients: int) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.chaos.serving.crowd", str(port), str(clients)], cwd=ROOT
+    )
 
 
 async def _queued(watcher: Client, wanted: int, clients: int) -> float:

@@ -31,7 +31,10 @@ _COUNTERS = (
 
 @dataclass(frozen=True)
 class Effort:
-    """How often the clock is stepped, how far apart, and how late an answer may be past its deadline."""
+    """How often the clock is stepped, how far apart, and how late an answer may be past its deadline.
+
+    That may be generous: a deadline by the wall clock would be off by an hour.
+    """
 
     rounds: int
     seconds: float
@@ -39,7 +42,7 @@ class Effort:
     per_second: float = 30.0
 
 
-FULL = Effort(5, 5.0, 100.0)
+FULL = Effort(5, 5.0, 1000.0)
 SHORT = Effort(1, 1.2, 2000.0)
 
 

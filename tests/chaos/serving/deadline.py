@@ -60,6 +60,7 @@ def _finding(effort: Effort, replies: list[Reply], begun: float, given: float, l
         "deadline ms": _DEADLINE_MS,
         "answers": statuses,
         "p50 ms": milliseconds(replies, 0.5),
+        "p99 ms": milliseconds(replies, 0.99),
         "p100 ms": worst,
         "rows begun": int(begun),
         "rows delivered": int(given),
