@@ -100,9 +100,16 @@ def main(arguments: Sequence[str]) -> int:
     return 0 if sound else 1
 
 
+def _known(scenario: str) -> str:
+    # As choices, argparse would refuse to be given none.
+    if scenario not in SCENARIOS:
+        raise argparse.ArgumentTypeError(f"{scenario!r} is none; there are {', '.join(SCENARIOS)}")
+    return scenario
+
+
 def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
-    parser.add_argument("scenarios", nargs="*", choices=[[], *SCENARIOS], help="which (all)")
+    parser.add_argument("scenarios", nargs="*", type=_known, help=f"which (all): {', '.join(SCENARIOS)}")
     parser.add_argument("--short", action="store_true", help="seconds instead of minutes, and looser laws")
     parser.add_argument(
         "--keep", action="store_true", help="put what was found into bench/results/reliability.json"

@@ -20,6 +20,8 @@ from tests.fakes.server import ServerProcess
 
 _PROBE_EVERY_S = 0.01
 _NOT_READY_WITHIN_S = 0.1
+_END_S = 0.1
+"""The last moment of a process, in which its doors may be closed already."""
 _LOST = {Outcome.RESET, Outcome.CLOSED, Outcome.LATE}
 """Sent on a connection that was open, and never answered. What is refused is not lost: nothing was sent."""
 
@@ -57,6 +59,11 @@ class Stop:
     def not_ready_after_s(self) -> float:
         """When ``/readyz`` last said 200, after the signal."""
         return max((one.begun - self.told for one in self.probes if one.status == 200), default=0.0)
+
+    def probes_while_draining(self, told_s: float) -> list[Reply]:
+        """What ``/readyz`` said from so long after the signal on, as long as the service lived."""
+        first, last = self.told + told_s, self.told + self.exit_s - _END_S
+        return [one for one in self.probes if first < one.begun and one.begun + one.seconds < last]
 
 
 async def besiege(effort: Effort, folder: Path) -> Finding:
@@ -127,6 +134,7 @@ def _finding(effort: Effort, stops: list[Stop]) -> Finding:
     after = [reply for stop in stops for reply in stop.replies if reply.begun > stop.told]
     lost = [reply for stop in stops for reply in stop.lost]
     refused = [reply for reply in replies if reply.status == 503]
+    draining = [probe for stop in stops for probe in stop.probes_while_draining(effort.not_ready_within_s)]
     figures = {
         "stops": len(stops),
         "requests": len(replies),
@@ -136,6 +144,7 @@ def _finding(effort: Effort, stops: list[Stop]) -> Finding:
         "lost on kept connections": sum(not one.is_fresh for one in lost),
         "stops that lost requests": sum(bool(stop.lost) for stop in stops),
         "readyz said 200 for ms, at most": round(1000 * max(stop.not_ready_after_s for stop in stops)),
+        "readyz while draining": seen(draining),
         "exit codes": dict(Counter(str(stop.exit_code) for stop in stops)),
         "exit after s, at most": round(max(stop.exit_s for stop in stops), 2),
     }
@@ -146,6 +155,7 @@ def _finding(effort: Effort, stops: list[Stop]) -> Finding:
         f"readyz is not 200 after {1000 * effort.not_ready_within_s:g} ms": all(
             stop.not_ready_after_s <= effort.not_ready_within_s for stop in stops
         ),
+        "readyz is 503 from then on": all(probe.status == 503 for probe in draining),
         "exit code 0": all(stop.exit_code == 0 for stop in stops),
         f"ends within {effort.grace_s:g} s": all(stop.exit_s <= effort.grace_s for stop in stops),
         "every image right": all(one.is_right for one in replies if one.status == 200),
