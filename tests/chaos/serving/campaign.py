@@ -29,6 +29,8 @@ from tests.chaos.serving import (
 )
 from tests.chaos.serving.findings import Finding, keep, kept, table
 
+_LOG_LINES = 60
+
 
 @dataclass(frozen=True)
 class Scenario:
@@ -93,11 +95,20 @@ def main(arguments: Sequence[str]) -> int:
             finding = carry_out(scenario, Path(name) / scenario, short=asked.short)
             record = finding.record("short" if asked.short else "full")
             print(table([record]), flush=True)
+            if not finding.holds:
+                _show_log(Path(name) / scenario)
             if asked.keep:
                 keep(record)
             sound = sound and finding.holds
     print("every law holds" if sound else "NOT EVERY LAW HOLDS")
     return 0 if sound else 1
+
+
+def _show_log(folder: Path) -> None:
+    """Show the end of what the scenario's last server has said."""
+    logs = sorted(folder.rglob("home.log"), key=lambda file: file.stat().st_mtime)
+    for line in logs[-1].read_text().splitlines()[-_LOG_LINES:] if logs else ():
+        print(f"    {line}", flush=True)
 
 
 def _known(scenario: str) -> str:
