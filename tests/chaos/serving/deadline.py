@@ -11,9 +11,9 @@ from tests.chaos.serving.figures import milliseconds, seen
 from tests.chaos.serving.findings import Finding
 from tests.chaos.serving.stage import SLOW, counts, draw, learnt, server, total
 
-_DEADLINE_MS = 240
+_DEADLINE_MS = 200
 _BUCKET = "0.25"
-"""The first bound of the histogram of waits that is past the deadline, and reading the clock."""
+"""A bound of the histogram of waits: the deadline, and what a busy machine takes between two lines of code."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def _finding(effort: Effort, replies: list[Reply], begun: float, given: float, l
     }
     laws = {
         "only 200, 429 and 504": set(statuses) <= {"200", "429", "504"},
-        "some were done, some were not": {"200", "504"} <= set(statuses),
+        "more is asked than can be done in time": "504" in statuses,
         f"answered within the deadline and {effort.grace_ms:g} ms (p100)": worst
         <= _DEADLINE_MS + effort.grace_ms,
         "nothing is begun after its deadline": late == 0,
