@@ -13,7 +13,7 @@ from tests.chaos.serving.stage import SLOW, counts, draw, learnt, server, total
 
 _DEADLINE_MS = 200
 _BUCKET = "0.25"
-"""A bound of the histogram of waits: the deadline, and what a busy machine takes between two lines of code."""
+"""A bound of the histogram of waits: the deadline, and what a busy machine takes between two lines."""
 
 
 @dataclass(frozen=True)
