@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import random
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from tests.chaos.serving.vitals import Chart, charted
 
 _LEAK = Path(__file__).with_name("injected") / "leak"
 _FEW = 3
+_EXPECTED = {"200", "404", "422"}
 
 
 @dataclass(frozen=True)
@@ -41,25 +43,38 @@ SHORT = Effort(9.0, 2.5, 0.25, 0.10, pause_s=0.02)
 async def besiege(effort: Effort, folder: Path) -> Finding:
     """Let a few clients ask for anything, and look at the service's processes all the while."""
     leak = {"PYTHONPATH": str(_LEAK), "SIEGE_LEAK_BYTES": str(effort.leak_bytes)} if effort.leak_bytes else {}
-    seen: dict[str, int] = {}
-    wrong = 0
-
-    def take_in(reply: Reply) -> None:
-        nonlocal wrong
-        name = str(reply.status) if reply.status else reply.outcome.value
-        seen[name] = seen.get(name, 0) + 1
-        wrong += reply.is_right is False
-
+    answers = _Answers()
     with server(folder, SHIPPED, leak) as running:
-        async with Client(running.port) as client:
+        async with Client(running.port, 60.0) as client:  # longer than the service's own deadline
             shots = _shuffled([*await learnt(client, _arrays()), *_others()])
             # The largest of everything once: buffers and threads are then as many as they will be.
-            await in_turns(client, shots, 16, Until(min(2.0, effort.settled_s)), take_in)
+            await in_turns(client, shots, 16, Until(min(2.0, effort.settled_s)), answers.take_in)
             async with charted(running.process.pid, effort.every_s) as chart:
                 await in_turns(
-                    client, shots, effort.clients, Until(effort.seconds), take_in, pause_s=effort.pause_s
+                    client,
+                    shots,
+                    effort.clients,
+                    Until(effort.seconds),
+                    answers.take_in,
+                    pause_s=effort.pause_s,
                 )
-    return _finding(effort, seen, wrong, chart)
+    return _finding(effort, answers, chart)
+
+
+@dataclass
+class _Answers:
+    """What came, counted: to keep it all would take more memory than the service does."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    wrong: int = 0
+    strange: list[str] = field(default_factory=list)
+
+    def take_in(self, reply: Reply) -> None:
+        name = str(reply.status or reply.outcome.value)
+        self.counts[name] += 1
+        self.wrong += reply.is_right is False
+        if name not in _EXPECTED:
+            self.strange.append(f"{name} after {reply.seconds:.2f} s to {reply.shot.wire!r}")
 
 
 def _arrays() -> list[Shot]:
@@ -99,26 +114,27 @@ def _shuffled(shots: list[Shot]) -> Iterator[Shot]:
         yield chance.choice(shots)
 
 
-def _finding(effort: Effort, seen: dict[str, int], wrong: int, chart: Chart) -> Finding:
+def _finding(effort: Effort, answers: _Answers, chart: Chart) -> Finding:
     settled = chart.after(effort.settled_s)
     growth = settled.memory_growth()
     descriptors, threads = settled.gained("descriptors"), settled.gained("threads")
     figures = {
-        "requests": sum(seen.values()),
-        "answers": dict(sorted(seen.items())),
+        "requests": answers.counts.total(),
+        "answers": dict(sorted(answers.counts.items())),
         "minutes": round(effort.seconds / 60, 1),
         "MiB": [round(one.memory_mib) for one in (settled.samples[0], settled.samples[-1])],
         "memory growth": round(growth, 4),
         "descriptors gained": descriptors,
         "threads gained": threads,
         "leaked bytes a request": effort.leak_bytes,
+        **({"strange": "; ".join(answers.strange[:3])} if answers.strange else {}),
     }
     law = f"memory grows less than {effort.most_growth:.0%}"
     laws = {
         **({f"that {law} is seen to be broken": growth >= effort.most_growth} if effort.leak_bytes else {}),
         **({} if effort.leak_bytes else {law: growth < effort.most_growth}),
         "descriptors and threads are as many as before": max(descriptors, threads) <= _FEW,
-        "only answers that were asked for": set(seen) == {"200", "404", "422"},
-        "every image right": wrong == 0,
+        "only answers that were asked for": set(answers.counts) == _EXPECTED,
+        "every image right": answers.wrong == 0,
     }
     return Finding("memory of a leaking control" if effort.leak_bytes else "memory", figures, laws)
