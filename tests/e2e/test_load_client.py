@@ -12,7 +12,7 @@ import pytest
 
 from tests.chaos.serving.arrivals import Until, at_rate, in_turns, over_and_over
 from tests.chaos.serving.client import Client, Outcome, Reply, Shot
-from tests.chaos.serving.figures import goodput, milliseconds, seen, trend
+from tests.chaos.serving.figures import milliseconds, seen, trend
 from tests.fakes.server import free_port
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -206,22 +206,8 @@ def test_a_closed_loop_has_so_many_under_way_and_no_more() -> None:
     assert seen(replies) == {"200": len(replies)}
 
 
-def reply_of(begun: float, seconds: float, status: int = 200, rows: int = 1) -> Reply:
-    return Reply(Shot(b"", rows), Outcome.ANSWERED, begun, seconds, is_fresh=True, status=status)
-
-
-def test_goodput_counts_what_was_delivered_within_the_span() -> None:
-    replies = [
-        reply_of(0.0, 1.5, rows=8),
-        reply_of(1.0, 0.5, 429, 64),
-        reply_of(2.9, 0.2),
-        reply_of(0.0, 0.5),
-    ]
-    assert goodput(replies, 1.0, 2.0) == 4.0
-
-
 def test_quantiles_are_of_what_was_seen() -> None:
-    replies = [reply_of(0.0, number / 1000) for number in range(1, 101)]
+    replies = [Reply(_SHOT, Outcome.ANSWERED, 0.0, number / 1000, is_fresh=True) for number in range(1, 101)]
     assert [milliseconds(replies, share) for share in (0.5, 0.99, 1.0)] == [50.0, 99.0, 100.0]
     assert milliseconds([], 0.5) is None
 

@@ -18,14 +18,6 @@ def seen(replies: Iterable[Reply]) -> dict[str, int]:
     return dict(sorted(Counter(names).items()))
 
 
-def goodput(replies: Iterable[Reply], begun: float, seconds: float) -> float:
-    """Return the rows a second that were delivered within a span of the clock."""
-    end = begun + seconds
-    return sum(
-        one.shot.rows for one in replies if one.status == 200 and begun <= one.begun + one.seconds < end
-    ) / seconds  # fmt: skip
-
-
 def milliseconds(replies: Iterable[Reply], share: float) -> float | None:
     """Return that quantile of the latencies, 1.0 for the largest; None if there are none."""
     times = sorted(one.seconds for one in replies)
