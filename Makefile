@@ -42,9 +42,10 @@ test: $(DEV_READY) ## run the tests; ARGS="-k batcher" passes options to pytest
 fuzz: $(DEV_READY) ## send 20,000 requests made of the API's document to a server over models/
 	@$(DEV_PYTHON) -m tests.fuzz $(ARGS)
 
-# ARGS="--only dcgan wgan --seed 7" kills these, at the moments of that seed; ARGS="models --files 100000"
-# loads mutated model directories instead, and ARGS="swaps" swaps models under load.
-chaos: $(DEV_READY) ## kill, damage and interrupt runs of every recipe, and see that none ends otherwise
+# ARGS="training --only dcgan wgan --seed 7" kills these, at the moments of that seed; ARGS="serving overload drain"
+# does these to the service (ARGS="serving --help" says what else there is); ARGS="models --files 100000" loads
+# mutated model directories, and ARGS=swaps swaps models under load.
+chaos: $(DEV_READY) ## kill, damage and interrupt training runs, and the service under load (hours)
 	@$(DEV_PYTHON) -m tests.chaos $(ARGS)
 
 check: $(DEV_READY) ## formatter, linters, type checker, import rules

@@ -6,8 +6,11 @@ goes on behind it.
 
 from __future__ import annotations
 
+import argparse
 import json
+import os
 import queue
+import secrets
 import signal
 import subprocess
 import sys
@@ -15,6 +18,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -146,3 +150,21 @@ def campaign(files: int, seed: int, jobs: int, keep: Path) -> bool:
     if kept:
         print(f"what ended a child is kept in {keep}")
     return not faults and len(results) == jobs
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Return 0 if no directory ended the process that loaded it."""
+    parser = argparse.ArgumentParser(prog="make chaos ARGS=models", description=__doc__)
+    parser.add_argument("--files", type=int, default=100_000, help="mutated directories (%(default)s)")
+    parser.add_argument(
+        "--seed", type=int, default=secrets.randbelow(10**6), help="of the mutations (random)"
+    )
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count() or 1, help="children at a time (%(default)s)"
+    )
+    parser.add_argument(
+        "--keep", type=Path, default=Path("build/chaos"), help="for what is found (%(default)s)"
+    )
+    asked = parser.parse_args(arguments)
+    print(f"seed {asked.seed}", flush=True)
+    return 0 if campaign(asked.files, asked.seed, asked.jobs, asked.keep) else 1

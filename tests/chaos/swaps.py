@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
 import base64
 import contextlib
 import io
 import shutil
 import statistics
+import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -198,3 +200,15 @@ def wait_until(holds: Callable[[], bool], patience_s: float = 60.0) -> bool:
             return False
         time.sleep(0.02)
     return True
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Return 0 if every answer was what it had to be."""
+    parser = argparse.ArgumentParser(prog="make chaos ARGS=swaps", description=__doc__)
+    parser.add_argument("--swaps", type=int, default=200, help="versions that come and go (%(default)s)")
+    asked = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory(prefix="forger-swaps-") as folder:
+        faults = swap_under_load(asked.swaps, Path(folder))
+    for fault in faults[:20]:
+        print(fault)
+    return 1 if faults else 0

@@ -54,6 +54,8 @@ class FakeModel:
     )
     prior: Prior = Prior.NORMAL
     nan: bool = False
+    layers: int = 0
+    """Square layers at the end, all of the same weights: they cost time."""
     extra_nodes: Sequence[onnx.NodeProto] = ()
     preview: bytes | None = None
 
@@ -90,6 +92,14 @@ def build_graph(fake: FakeModel, essentials: object) -> onnx.ModelProto:
         last = "shifted"
     nodes.append(helper.make_node("Tanh", [last], ["flat"]))
     last = "flat"
+    if fake.layers:
+        initializers.append(_constant("S", random.normal(size=(size, size)) * 2 / np.sqrt(size)))
+    for layer in range(fake.layers):
+        nodes += [
+            helper.make_node("MatMul", [last, "S"], [f"mixed{layer}"]),
+            helper.make_node("Tanh", [f"mixed{layer}"], [f"layer{layer}"]),
+        ]
+        last = f"layer{layer}"
     if fake.nan:
         nodes += _nan_nodes(last, initializers)
         last = "poisoned"

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,6 +16,7 @@ import httpx
 
 ROOT = Path(__file__).resolve().parents[2]
 _START_S = 60.0
+_NOTHING: Mapping[str, str] = {}
 
 
 def free_port() -> int:
@@ -46,12 +48,13 @@ def environment(home: Path, **settings: object) -> dict[str, str]:
 class ServerProcess:
     """A server on a free port of the loopback; use it in a ``with`` statement."""
 
-    def __init__(self, home: Path, **settings: object) -> None:
+    def __init__(self, home: Path, *, surroundings: Mapping[str, str] = _NOTHING, **settings: object) -> None:
+        """``surroundings`` are variables of the environment that are no settings."""
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._log = (home.parent / f"{home.name}.log").open("w+")
         self.process = subprocess.Popen(
-            command(self.port), env=environment(home, **settings), cwd=ROOT,
+            command(self.port), env={**environment(home, **settings), **surroundings}, cwd=ROOT,
             stdout=self._log, stderr=subprocess.STDOUT,
         )  # fmt: skip
 

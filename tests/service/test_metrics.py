@@ -161,3 +161,14 @@ def test_ten_thousand_paths_methods_and_names_add_no_series(service: LocalServic
     before = series(service)
     service.run(ask_all(range(100, 10_100)))
     assert series(service) == before
+
+
+def test_a_file_that_a_worker_is_just_making_is_passed_by(tmp_path: Path) -> None:
+    """It is empty for a moment; whoever asks for the metrics then gets all others."""
+    (tmp_path / "gauge_livesum_1.db").touch()
+    root = Path(__file__).resolve().parents[2]
+    environ = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path), "PATH": "", "PYTHONPATH": str(root)}
+    read = subprocess.run(
+        [sys.executable, "-c", WORKER, "lives"], env=environ, capture_output=True, text=True, check=True
+    )
+    assert 'forger_images_total{model="grey",version="1"} 3.0' in read.stdout
