@@ -11,6 +11,8 @@ from service.models.decisions import Decisions
 from service.models.keeper import Keeper
 from service.models.places import Place
 
+State = Literal["served", "loading", "refused", "unloaded"]
+
 
 @dataclass(frozen=True)
 class Standing:
@@ -18,7 +20,7 @@ class Standing:
 
     name: str
     version: int
-    state: Literal["served", "refused", "unloaded"]
+    state: State
     current: bool
     pinned: bool
     digest: str | None
@@ -117,13 +119,20 @@ class Administration:
     def _standing(self, place: Place) -> Standing:
         name, version = place.key
         model, decided = place.model, self._keeper.decisions
-        away = place.key in decided.unloaded
         return Standing(
             name=name,
             version=version,
-            state="served" if model is not None else "unloaded" if away else "refused",
+            state=_state(place, is_away=place.key in decided.unloaded),
             current=model is not None and self._keeper.current(name) == version,
             pinned=decided.pins.get(name) == version,
             digest=None if model is None else model.digest,
             reason=place.reason,
         )
+
+
+def _state(place: Place, *, is_away: bool) -> State:
+    if place.model is not None:
+        return "served"
+    if is_away:
+        return "unloaded"
+    return "loading" if place.reason is None else "refused"

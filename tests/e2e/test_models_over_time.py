@@ -121,3 +121,4 @@ def test_a_pin_outlives_the_worker_that_was_told_of_it(served: Served) -> None:
     assert served.current() == 1
     assert served.standing(1)["pinned"]
     assert served.standing(40)["state"] == "unloaded"
+    served.post("grey/unpin")

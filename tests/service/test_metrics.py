@@ -47,8 +47,9 @@ AGAIN = """
 import os, sys
 from service.metrics import Metrics
 metrics = Metrics()
-backend = object()
-metrics.name_backend(backend, "grey", 1)
+class Backend: pass
+backend = Backend()
+metrics.name_backend(backend, "grey", 1, "sha256:0")
 if len(sys.argv) == 1:
     metrics.waiting_changed(backend, 5)
     metrics.rows_delivered("grey", 1, 3)

@@ -17,7 +17,7 @@ _PROPERTIES: Json = {
     "version": {"type": "integer", "minimum": 1},
     "state": {
         "type": "string",
-        "enum": ["served", "refused", "unloaded"],
+        "enum": ["served", "loading", "refused", "unloaded"],
         "description": "refused: its directory is not sound, see reason. unloaded: by an operator.",
     },
     "current": {"type": "boolean", "description": "Whether the name alone means this version."},
