@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+from forger.errors import Misuse
+
+if sys.platform != "win32":
+    import fcntl
 
 _READ_AT_ONCE = 2**20
 PARTIAL = ".partial"
@@ -58,3 +64,27 @@ def sha256_of(path: Path) -> str:
         while block := file.read(_READ_AT_ONCE):
             digest.update(block)
     return digest.hexdigest()
+
+
+class Lock:
+    """That one process writes to a place, and no other. It ends with its process, however that ends."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: BinaryIO | None = None
+
+    def take(self) -> None:
+        """Take it; raises ``Misuse`` if another process has it. Systems without such locks have none here."""
+        self._file = self._path.open("ab")
+        if sys.platform != "win32":
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self.release()
+                raise Misuse(f"another run is writing to {self._path.parent}") from None
+
+    def release(self) -> None:
+        """Give it back."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None

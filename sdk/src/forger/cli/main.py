@@ -36,6 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:
         sys.stderr.close()
         status = 1
+    except OSError as error:
+        print(f"forger: {error}", file=sys.stderr)
+        status = 1
     sys.exit(status)
 
 
@@ -47,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"forger-client {__version__}")
-    parser.add_argument("--url", help="the service (FORGER_URL, or http://127.0.0.1:3000)")
+    _add_url(parser)
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def command(
@@ -55,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     ) -> argparse.ArgumentParser:
         one = subparsers.add_parser(name, help=text, description=text)
         one.set_defaults(run=run)
+        _add_url(one, default=argparse.SUPPRESS)
         if draws:
             one.add_argument("--model", help="name or name:version; the service's default if left out")
             one.add_argument("--truncation", metavar="MODE:VALUE", help="such as threshold:0.7 or scale:0.7")
@@ -90,6 +94,11 @@ def _parser() -> argparse.ArgumentParser:
     _add_class(bulk)
     bulk.add_argument("--sink", required=True, help="folder:, npz:, wds:, parquet: or zip: and a path")
     bulk.add_argument("--resume", action="store_true", help="go on with what lies there, or begin")
+    bulk.add_argument(
+        "--allow-missing",
+        action="store_true",
+        help="finish without images that the service cannot draw, and list them in the manifest",
+    )
     bulk.add_argument("--concurrency", type=int, default=8, help="the most requests at once (8)")
     bulk.add_argument("--quiet", action="store_true", help="show no bar")
 
@@ -101,6 +110,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_url(parser: argparse.ArgumentParser, default: str | None = None) -> None:
+    told = "the service (FORGER_URL, or http://127.0.0.1:3000); its key is FORGER_API_KEY"
+    parser.add_argument("--url", default=default, help=told)
+
+
 def _add_class(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--class",
@@ -109,5 +123,5 @@ def _add_class(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_output(parser: argparse.ArgumentParser, what: str = "a .png, .webp or .jpg file") -> None:
+def _add_output(parser: argparse.ArgumentParser, what: str = "a .png, .webp, .jpg or .npy file") -> None:
     parser.add_argument("-o", "--output", required=True, help=what)
