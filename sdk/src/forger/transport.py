@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 
 import httpx
@@ -20,6 +21,8 @@ def timeouts(each_s: float) -> dict[str, float | None]:
 
 def read_in_time(response: httpx.Response, end: float, clock: Callable[[], float]) -> httpx.Response:
     """Return a response that is wholly read; raises ``httpx.ReadTimeout`` if it drips beyond ``end``."""
+    if response.is_stream_consumed:  # as a transport of a test answers
+        return response
     parts = []
     for part in response.iter_raw():
         parts.append(part)
@@ -47,11 +50,7 @@ class _InThreads(httpx.AsyncBaseTransport):
 
         def whole() -> httpx.Response:
             response = self._transport.handle_request(request)
-            return httpx.Response(
-                response.status_code,
-                headers=response.headers,
-                content=b"".join(response.iter_raw()),
-                request=request,
-            )
+            response.request = request
+            return read_in_time(response, math.inf, lambda: 0.0)
 
         return await asyncio.to_thread(whole)
