@@ -55,7 +55,7 @@ class FakeModel:
     prior: Prior = Prior.NORMAL
     nan: bool = False
     nan_above: float | None = None
-    """If given, NaN is answered for a row whose first z is greater than this: for some seeds and not others."""
+    """If given, NaN is answered for a row whose first z is greater: for some seeds and not others."""
     extra_nodes: Sequence[onnx.NodeProto] = ()
     preview: bytes | None = None
 

@@ -55,7 +55,7 @@ def archive(facts: list[Mapping[str, Any]] | None, files: Mapping[str, bytes]) -
 
 
 def drawn(body: Mapping[str, Any]) -> httpx.Response:
-    """Answer a request for images as the service does, in an archive; a pixel's level is its index mod 256."""
+    """Answer as the service does, with an archive of arrays; a pixel's level is its index mod 256."""
     indices = range(body["index"], body["index"] + body["n"])
     files = {f"{k:06d}.npy": npy(np.full((2, 2, 1), k % 256, np.uint8)) for k in indices}
     facts = [fact(k, body["seed"]) for k in indices]
@@ -74,7 +74,7 @@ def service(
     def answer(request: httpx.Request) -> httpx.Response:
         if seen is not None:
             seen.append(request)
-        if request.url.path == "/models":
+        if request.url.path.endswith("/models"):
             return httpx.Response(200, json={"data": [document]})
         if request.url.path.startswith("/models/"):
             return httpx.Response(200, json=document)

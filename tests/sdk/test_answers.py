@@ -1,4 +1,4 @@
-"""Whatever a service, a proxy or a stranger answers, the client gives what was asked for or says what is wrong."""
+"""Whatever a service, a proxy or a stranger answers: the client gives what was asked for, or says why not."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from tests.fakes.transport import ORIGIN, archive, drawn, fact, model_document, 
 
 WHITE = npy(np.full((2, 2, 1), 255, np.uint8))
 ZIP = {**ORIGIN, "content-type": "application/zip"}
+UNNUMBERED = ZIP | {"X-Model-Version": "one"}
+TORN = archive([fact(0)], {"0.npy": WHITE})[:-30]
 
 
 def asked(answer: httpx.Response, model: Mapping[str, Any] | None = None, n: int = 1) -> Any:
@@ -36,7 +38,7 @@ BAD = {
     "no media type": lambda: httpx.Response(200, headers=ORIGIN, content=b"x"),
     "JSON where an archive was asked for": lambda: httpx.Response(200, headers=ORIGIN, json={}),
     "nothing": lambda: httpx.Response(200, headers=ZIP),
-    "a torn archive": lambda: httpx.Response(200, headers=ZIP, content=drawn({"seed": 0, "index": 0, "n": 1}).content[:-30]),
+    "a torn archive": lambda: httpx.Response(200, headers=ZIP, content=TORN),
     "no archive": lambda: httpx.Response(200, headers=ZIP, content=b"PK" + bytes(100)),
     "no manifest": lambda: zipped(None, {"000000.npy": WHITE}),
     "fewer facts than images": lambda: zipped([], {"000000.npy": WHITE}),
@@ -48,7 +50,7 @@ BAD = {
     "a torn array": lambda: zipped([fact(0)], {"0.npy": WHITE[:-1]}),
     "a pickle": lambda: zipped([fact(0)], {"0.npy": npy(np.array([{}], object))}),
     "no model named": lambda: zipped([fact(0)], {"0.npy": WHITE}, {"content-type": "application/zip"}),
-    "a version that is no number": lambda: zipped([fact(0)], {"0.npy": WHITE}, {**ZIP, "X-Model-Version": "one"}),
+    "a version that is no number": lambda: zipped([fact(0)], {"0.npy": WHITE}, UNNUMBERED),
     "a redirection": lambda: httpx.Response(301, headers={"location": "https://service/"}),
     "204 and nothing": lambda: httpx.Response(204),
 }  # fmt: skip

@@ -57,9 +57,9 @@ def test_a_request_keeps_its_name_when_it_is_sent_again() -> None:
     def gone(request: httpx.Request, body: object) -> httpx.Response:
         raise httpx.ReadError("gone")
 
-    with Client(transport=service(gone, seen=seen), retries=Retries(attempts=3, first_s=0)) as client:
-        with pytest.raises(ConnectionFailed) as caught:
-            client.generate(1)
+    client = Client(transport=service(gone, seen=seen), retries=Retries(attempts=3, first_s=0))
+    with client, pytest.raises(ConnectionFailed) as caught:
+        client.generate(1)
     assert {request.headers["x-request-id"] for request in seen[1:]} == {caught.value.request_id}
     assert len(seen) == 4
 
@@ -76,8 +76,7 @@ def test_the_environment_names_the_service_and_the_key(monkeypatch: pytest.Monke
     monkeypatch.setenv("FORGER_API_KEY", KEY)
     seen: list[httpx.Request] = []
     with Client(transport=service(lambda request, body: drawn(body), seen=seen)) as client:
-        with pytest.raises(Exception, match=r".*"):
-            client.models()
+        client.models()
     assert str(seen[0].url) == "https://forger.example/prefix/models"
     assert seen[0].headers["authorization"] == f"Bearer {KEY}"
     seen.clear()

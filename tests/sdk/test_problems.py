@@ -1,4 +1,4 @@
-"""Every type of problem that the service has is an exception of its own, and no document breaks the reading."""
+"""Every type of problem of the service is an exception of its own, and no document breaks the reading."""
 
 from __future__ import annotations
 

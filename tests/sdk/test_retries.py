@@ -1,4 +1,4 @@
-"""What is tried again, when, and for how long: laws of the policy, under a clock that tells what it is told."""
+"""What is tried again, when, and for how long: laws of the policy, under a clock that the tests turn."""
 
 from __future__ import annotations
 

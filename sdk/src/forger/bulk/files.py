@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -36,14 +36,21 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     sync_folder(path.parent)
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file whole, on the disk; its name is brought there by :func:`sync_folder`."""
-    partial = path.with_name(path.name + PARTIAL)
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+def write_whole(files: Mapping[Path, bytes]) -> None:
+    """Write many files, each whole or not there; what is written stays, through a loss of power too.
+
+    All are written before the first is brought to the disk, which then does so for most of the others.
+    """
+    partials = {path: path.with_name(path.name + PARTIAL) for path in files}
+    for path, content in files.items():
+        partials[path].write_bytes(content)
+    for partial in partials.values():
+        with partial.open("rb+") as file:
+            os.fsync(file.fileno())
+    for path, partial in partials.items():
+        partial.replace(path)
+    for folder in {path.parent for path in files}:
+        sync_folder(folder)
 
 
 def sync_folder(folder: Path) -> None:

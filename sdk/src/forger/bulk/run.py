@@ -77,7 +77,8 @@ async def run_bulk(described: Model, carry_out: CarryOut, n: int, how: Bulk) -> 
     finally:
         sink.close()
     seconds = time.monotonic() - started
-    return Report(job, to_come - len(failures), seconds, {**left_out, **failures}, is_finished)
+    lacking = dict(sorted({**left_out, **failures}.items()))
+    return Report(job, to_come - len(failures), seconds, lacking, is_finished)
 
 
 def _job_to_do(wanted: Job, found: Job | None, how: Bulk, sink: Sink) -> Job:

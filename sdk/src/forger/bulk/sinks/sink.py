@@ -76,12 +76,13 @@ class Sink(ABC):
 
     def missing(self) -> dict[int, str]:
         """Return why images were left out of segments that are written, by their index."""
-        return {
+        found = {
             int(index): reason
-            for told in sorted(self.state.glob(f"*{_MISSING}"))
+            for told in self.state.glob(f"*{_MISSING}")
             if self.has(int(told.name.removesuffix(_MISSING)))
             for index, reason in json.loads(told.read_text("utf-8")).items()
         }
+        return dict(sorted(found.items()))
 
     def missing_in_manifest(self) -> dict[int, str]:
         """Return why images were left out of a finished run, by their index."""
