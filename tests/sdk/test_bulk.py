@@ -1,4 +1,4 @@
-"""Bulk runs: the same bytes whatever happens on the way, nothing twice, nothing missing, and the rest told."""
+"""Bulk runs: the same bytes whatever happens on the way, nothing twice, nothing missing, the rest told."""
 
 from __future__ import annotations
 

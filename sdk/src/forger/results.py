@@ -90,7 +90,7 @@ class Item:
 
         Raises ``ValueError`` for a name whose form is not known.
         """
-        if Path(path).suffix.lower() == ".png" and (self.seed, self.latent) != (None, None):
+        if Path(path).suffix.lower() == ".png" and not (self.seed is None and self.latent is None):
             told = PngInfo()
             told.add_text(RECIPE_CHUNK, json.dumps(self.recipe))
             self.image.save(path, pnginfo=told)
