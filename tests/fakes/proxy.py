@@ -1,7 +1,7 @@
 """A TCP proxy that does harm: between a client and a real server it resets, delays, truncates, and refuses.
 
-It reads whole requests and answers (HTTP/1.1 with Content-Length, as client and server write them), so that
-it harms at a place that it chose. What it does to which request is drawn from a seed, in the order of arrival.
+It reads whole requests and answers (HTTP/1.1 with Content-Length, as client and server write them), so
+that it harms at a place that it chose. What it does to which is drawn from a seed, in the order of arrival.
 """
 
 from __future__ import annotations

@@ -24,21 +24,9 @@ KILLS = 4
 
 def begin(server: ServerProcess, sink: str, home: Path, at: int = 0, n: int = N) -> subprocess.Popen[str]:
     """Start ``forger bulk --resume``, to be killed at an operation."""
-    arguments = [
-        "--url",
-        server.url,
-        "bulk",
-        "-n",
-        str(n),
-        "--seed",
-        "5",
-        "--class",
-        "random",
-        "--sink",
-        sink,
-    ]
+    job = ["bulk", "-n", str(n), "--seed", "5", "--class", "random", "--resume", "--sink", sink]
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.sdk.killed", str(at), *arguments, "--resume", "--sink", sink],
+        [sys.executable, "-m", "tests.sdk.killed", str(at), "--url", server.url, *job],
         cwd=ROOT, env=environment(home) | {"PYTHONPATH": "sdk/src"}, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
