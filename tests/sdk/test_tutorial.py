@@ -47,7 +47,8 @@ def shell(service: ServerProcess, tmp_path: Path) -> dict[str, str]:
     commands = tmp_path / "commands"
     commands.mkdir()
     (commands / "forger").write_text(
-        f"#!/bin/sh\nexec {shlex.quote(sys.executable)} -c 'from forger.cli.main import main; main()' \"$@\"\n"
+        f"#!/bin/sh\nexec {shlex.quote(sys.executable)} -c 'from forger.cli.main import main; main()' "
+        '"$@"\n'
     )
     (commands / "forger").chmod(0o755)
     return environment(tmp_path / "home") | {

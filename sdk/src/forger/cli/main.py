@@ -54,9 +54,9 @@ def _parser() -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def command(
-        name: str, run: commands.Command, text: str, *, draws: bool = True
+        name: str, run: commands.Command, text: str, more: str = "", *, draws: bool = True
     ) -> argparse.ArgumentParser:
-        one = subparsers.add_parser(name, help=text, description=text)
+        one = subparsers.add_parser(name, help=text, description=f"{text.capitalize()}. {more}")
         one.set_defaults(run=run)
         _add_url(one, default=argparse.SUPPRESS)
         if draws:
@@ -66,29 +66,49 @@ def _parser() -> argparse.ArgumentParser:
 
     command("models", commands.models, "list the models", draws=False)
 
-    sample = command("sample", commands.sample, "draw images, as one grid")
+    sample = command("sample", commands.sample, "draw images, as one grid", "One alone carries its recipe.")
     sample.add_argument("-n", type=int, default=1, help="how many (1)")
     sample.add_argument("--seed", type=int, help="a random one if left out, and told")
     sample.add_argument("--index", type=int, default=0, help="the first image of the seed (0)")
     _add_class(sample)
     _add_output(sample)
 
-    arithmetic = command("arithmetic", commands.arithmetic, "draw a sum of latents and its neighbours")
+    arithmetic = command(
+        "arithmetic",
+        commands.arithmetic,
+        "draw a sum of latents and its neighbours",
+        "A term is a seed, then indices behind a colon, whose mean it is, and a class behind an @.",
+    )
     arithmetic.add_argument("sum", help="such as '42:0,3,7 - 9:1,2,4 + 0.5*5:0@eight'")
     arithmetic.add_argument("--jitter", type=int, help="how many neighbours of the result to draw")
-    arithmetic.add_argument("--normalize", choices=["match", "sphere", "none"], default="match")
+    arithmetic.add_argument(
+        "--normalize",
+        choices=["match", "sphere", "none"],
+        default="match",
+        help="how the sum becomes a latent again: match (the default) gives it the law of one",
+    )
     _add_class(arithmetic)
     _add_output(arithmetic)
 
     walk = command("walk", commands.walk, "draw a path through latents, as an animation")
-    walk.add_argument("keyframes", nargs="+", metavar="SEED[:INDEX][@CLASS]")
+    walk.add_argument("keyframes", nargs="+", metavar="SEED[:INDEX][@CLASS]", help="two or more latents")
     walk.add_argument("--steps", type=int, default=8, help="images from one keyframe to the next (8)")
     walk.add_argument("--loop", action="store_true", help="lead back to the first")
-    walk.add_argument("--method", choices=["slerp", "match", "linear", "cubic"], default="slerp")
+    walk.add_argument(
+        "--method",
+        choices=["slerp", "match", "linear", "cubic"],
+        default="slerp",
+        help="how to go from latent to latent: slerp (the default), or cubic without kinks",
+    )
     walk.add_argument("--fps", type=float, default=12.0, help="frames a second (12)")
     _add_output(walk, "a .webp, .gif or .png file")
 
-    bulk = command("bulk", commands.bulk, "draw many images into files")
+    bulk = command(
+        "bulk",
+        commands.bulk,
+        "draw many images into files",
+        "It may be killed at any time: the same command with --resume goes on, to the same bytes.",
+    )
     bulk.add_argument("-n", type=int, required=True, help="how many")
     bulk.add_argument("--seed", type=int, help="a random one if left out")
     _add_class(bulk)
@@ -102,7 +122,13 @@ def _parser() -> argparse.ArgumentParser:
     bulk.add_argument("--concurrency", type=int, default=8, help="the most requests at once (8)")
     bulk.add_argument("--quiet", action="store_true", help="show no bar")
 
-    verify = command("verify", commands.verified, "see whether a bulk run's files are whole", draws=False)
+    verify = command(
+        "verify",
+        commands.verified,
+        "see whether a bulk run's files are whole",
+        "Counts, digests, and whether every image can be decoded.",
+        draws=False,
+    )
     verify.add_argument("place", help="the folder, or the file")
 
     replay = command("replay", commands.replay, "draw a PNG again from its recipe, and compare", draws=False)
