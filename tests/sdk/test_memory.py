@@ -39,11 +39,11 @@ def peak(server: Any, kind: str, n: int, folder: Path) -> int:
 
 @pytest.mark.parametrize("kind", [kind for kind in SINKS if kind != "zip"])
 def test_ten_times_as_many_images_need_no_more_memory(kind: str, server: Any, tmp_path: Path) -> None:
-    few, many = (peak(server, kind, n, tmp_path) for n in (1024, 10_240))
+    few, many = (peak(server, kind, n, tmp_path) for n in (640, 6400))
     assert many < few + 2**20, (few, many)
 
 
 def test_an_archive_needs_a_line_an_image(server: Any, tmp_path: Path) -> None:
     """The directory of a zip file is held while it is made: less than two KiB an image, and nothing else."""
-    few, many = (peak(server, "zip", n, tmp_path) for n in (1024, 6144))
-    assert many - few < 5120 * 2048, (few, many)
+    few, many = (peak(server, "zip", n, tmp_path) for n in (640, 6400))
+    assert many - few < 5760 * 2048, (few, many)

@@ -36,21 +36,23 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     sync_folder(path.parent)
 
 
-def write_whole(files: Mapping[Path, bytes]) -> None:
-    """Write many files, each whole or not there; what is written stays, through a loss of power too.
+def write_whole(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write many files by their names under a folder, each whole or not there; they outlast a loss of power.
 
     All are written before the first is brought to the disk, which then does so for most of the others.
     """
-    partials = {path: path.with_name(path.name + PARTIAL) for path in files}
-    for path, content in files.items():
-        partials[path].write_bytes(content)
-    for partial in partials.values():
-        with partial.open("rb+") as file:
+    # Paths are plain texts here: a Path keeps its parts for good, and there may be a million.
+    paths = [f"{folder}/{name}" for name in files]
+    for path, content in zip(paths, files.values(), strict=True):
+        with open(path + PARTIAL, "wb") as file:  # noqa: PTH123 - see above
+            file.write(content)
+    for path in paths:
+        with open(path + PARTIAL, "rb+") as file:  # noqa: PTH123 - see above
             os.fsync(file.fileno())
-    for path, partial in partials.items():
-        partial.replace(path)
-    for folder in {path.parent for path in files}:
-        sync_folder(folder)
+    for path in paths:
+        os.replace(path + PARTIAL, path)  # noqa: PTH105 - see above
+    for inner in {name.rpartition("/")[0] for name in files}:
+        sync_folder(folder / inner)
 
 
 def sync_folder(folder: Path) -> None:

@@ -36,7 +36,7 @@ class FolderSink(Sink):
     def write(self, segment: int, pieces: Sequence[Piece]) -> None:
         """Write a segment's files, bring them to the disk, then tell of them."""
         named = {f"{_folder_of(file)}/{file.index:08d}.png": file for piece in pieces for file in piece.files}
-        write_whole({self.place / name: file.content for name, file in named.items()})
+        write_whole(self.place, {name: file.content for name, file in named.items()})
         lines = [json.dumps(_facts(name, file)).encode() + b"\n" for name, file in named.items()]
         with whole_file(self._part(segment)) as written:
             written.writelines(lines)
