@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forger import NEVER, BadAnswer, ChangedModel, Client, ConnectionFailed, Item, L, Misuse
+from forger.events import Events
 from tests.fakes.transport import ORIGIN, archive, drawn, fact, model_document, npy, service
 
 WHITE = npy(np.full((2, 2, 1), 255, np.uint8))
@@ -183,15 +185,31 @@ def streamed(text: str, headers: Mapping[str, str] = ORIGIN) -> list[Item]:
         return list(client.stream(2, seed=0))
 
 
-def image_event(index: int) -> str:
-    from base64 import b64encode
+def image_event(index: int, **other: object) -> str:
+    told = {**fact(index, **other), "b64_json": b64encode(WHITE).decode()}
+    return f"event: image\ndata: {json.dumps(told, ensure_ascii=False)}\n\n"
 
-    return f"event: image\ndata: {json.dumps({**fact(index), 'b64_json': b64encode(WHITE).decode()})}\n\n"
+
+DONE = "event: done\ndata: {}\n\n"
 
 
 def test_a_stream_yields_what_comes_until_it_is_done() -> None:
-    items = streamed(": a comment\n\n" + image_event(0) + image_event(1) + "event: done\ndata: {}\n\n")
+    items = streamed(": a comment\n\n" + image_event(0) + image_event(1) + DONE)
     assert [item.index for item in items] == [0, 1]
+
+
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=30))
+def test_a_stream_may_come_in_any_pieces(sizes: list[int]) -> None:
+    """Also where a name holds what some take for the end of a line."""
+    label = {"index": 0, "name": "a\u2028b", "weights": None}
+    text = (image_event(0, class_label=label) + image_event(1) + DONE).encode()
+    events, items, place = Events(httpx.Response(200, headers=ORIGIN), None), [], 0
+    for size in [*sizes, len(text)]:
+        items += events.items_in(text[place : place + size])
+        place += size
+    assert [item.index for item in items] == [0, 1]
+    assert items[0].label.name == "a\u2028b"
+    assert events.is_done
 
 
 @pytest.mark.parametrize(
@@ -201,6 +219,8 @@ def test_a_stream_yields_what_comes_until_it_is_done() -> None:
         ("", ConnectionFailed),
         ("event: image\ndata: {}\n\n", BadAnswer),
         ("event: image\ndata: {\n\n", BadAnswer),
+        ("event: image\n\n", BadAnswer),
+        ("event: image\ndata: []\n\n", BadAnswer),
         ('event: error\ndata: {"type": "/problems/model-output", "status": 500}\n\n', "ModelOutput"),
     ],
 )

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from forger import NEVER, AsyncClient, Client, ConnectionFailed, L, Retries
 from forger.bulk import job as job_module
+from tests.fakes.models import write_models
 from tests.fakes.proxy import HarmfulProxy
+from tests.fakes.server import ServerProcess
 from tests.sdk.places import SINKS, sink_in, snapshot
 
 HARMS = (
@@ -109,3 +114,32 @@ def test_a_stream_that_is_cut_is_not_taken_for_whole(server: Any) -> None:
         came.extend(client.stream(30, seed=1))
     # What came before is yielded one by one; extend keeps what it was given.
     assert 0 < len(came) < 30
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_under_a_bulk_run_costs_nothing(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its supervisor starts another; what was under way is asked for again."""
+    monkeypatch.setattr(job_module, "_SEGMENT_IMAGES", 64)
+    models = write_models(tmp_path / "models")
+    how = {"seed": 3, "class_label": "random"}
+    client.bulk(1500, sink=sink_in("wds", tmp_path / "straight"), **how)
+    with ServerProcess(tmp_path / "home", models_dir=models, default_model="grey", threads=2) as fragile:
+        kills = []
+
+        def kill() -> None:
+            patience = time.monotonic() + 60
+            while not list((tmp_path / "harmed").rglob("*.tar")) and time.monotonic() < patience:
+                time.sleep(0.002)
+            for worker in psutil.Process(fragile.process.pid).children():
+                worker.kill()
+                kills.append(worker.pid)
+
+        killer = threading.Thread(target=kill)
+        killer.start()
+        with Client(fragile.url) as harmed:
+            assert harmed.bulk(1500, sink=sink_in("wds", tmp_path / "harmed"), **how).is_complete
+        killer.join()
+    assert kills
+    assert snapshot(tmp_path / "harmed") == snapshot(tmp_path / "straight")

@@ -14,7 +14,7 @@ import httpx
 from forger import requests
 from forger.bulk.run import Report, run_bulk
 from forger.core import Core, Plan, one
-from forger.events import broken_off, items_in
+from forger.events import Events, broken_off
 from forger.latents import L, Sum
 from forger.models import Model
 from forger.options import Adding, Bulk, Sampling, Walking
@@ -87,18 +87,16 @@ class AsyncClient:
         response = await self._answer(call, self._core.retries, whole=False)
         try:
             call.require_form(response)
-            reader = items_in(response, truncation_document(how.get("truncation")).get("truncation"))
-            next(reader)
-            async for line in response.aiter_lines():
-                if (item := reader.send(line)) is not None:
+            events = Events(response, truncation_document(how.get("truncation")).get("truncation"))
+            async for piece in response.aiter_bytes():
+                for item in events.items_in(piece):
                     yield item
-        except StopIteration:
-            return
         except httpx.HTTPError as error:
             raise broken_off(response, error) from error
         finally:
             await response.aclose()
-        raise broken_off(response, None)
+        if not events.is_done:
+            raise broken_off(response, None)
 
     async def arithmetic(self, of: Sum | L, **how: Unpack[Adding]) -> Drawn:
         """Draw a weighted sum of latents: see :meth:`forger.Client.arithmetic`."""

@@ -15,7 +15,7 @@ from forger.apart import run_apart
 from forger.async_client import AsyncClient
 from forger.bulk.run import Report
 from forger.core import Core, Plan, one
-from forger.events import broken_off, items_in
+from forger.events import Events, broken_off
 from forger.latents import L, Sum
 from forger.models import Model
 from forger.options import Adding, Bulk, Sampling, Walking
@@ -99,18 +99,15 @@ class Client:
         response = self._answer(call, whole=False)
         try:
             call.require_form(response)
-            reader = items_in(response, truncation_document(how.get("truncation")).get("truncation"))
-            next(reader)
-            for line in response.iter_lines():
-                if (item := reader.send(line)) is not None:
-                    yield item
-        except StopIteration:
-            return
+            events = Events(response, truncation_document(how.get("truncation")).get("truncation"))
+            for piece in response.iter_bytes():
+                yield from events.items_in(piece)
         except httpx.HTTPError as error:
             raise broken_off(response, error) from error
         finally:
             response.close()
-        raise broken_off(response, None)
+        if not events.is_done:
+            raise broken_off(response, None)
 
     def arithmetic(self, of: Sum | L, **how: Unpack[Adding]) -> Drawn:
         """Draw a weighted sum of latents.
@@ -140,7 +137,8 @@ class Client:
         The options are those of :class:`forger.options.Bulk`. Memory is bounded whatever ``n`` is. A run that
         was interrupted, even by kill -9, goes on with ``resume=True`` and the same arguments, and its result
         is the same to the last byte. The report tells of images that could not be drawn: a run is finished
-        once there are none, or with ``allow_missing=True`` without them.
+        once there are none, or with ``allow_missing=True`` without them. Each of its requests is tried for a
+        quarter of an hour, unless the client was given ``retries``.
         """
 
         async def run() -> Report:

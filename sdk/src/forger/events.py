@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -16,30 +16,41 @@ import numpy as np
 
 from forger.errors import BadAnswer, ConnectionFailed, problem_of
 from forger.requests import array_of, item_of, origin_of
-from forger.results import Item, Origin
-
-Reader = Generator[Item | None, str, None]
+from forger.results import Item
 
 
-def items_in(response: httpx.Response, truncation: Mapping[str, Any] | None) -> Reader:
-    """Take the lines of a stream, one a ``send``, and give back the item that each completes, or None.
+class Events:
+    """The events of one answer, whatever pieces its bytes come in; ``truncation`` is what was asked for."""
 
-    Ends after the last event. Raises the problem that an ``error`` event tells, and ``BadAnswer``.
-    """
-    origin = origin_of(response)
-    name, data = "", ""
-    item: Item | None = None
-    while name != "done":
-        line = yield item
-        item = None
-        field, _, value = line.partition(":")
-        if field == "event":
-            name = value.strip()
-        elif field == "data":
-            data += value
-        elif not line and data:
-            item = _item(name, data, origin, truncation)
-            data = ""
+    def __init__(self, response: httpx.Response, truncation: Mapping[str, Any] | None) -> None:
+        self._origin = origin_of(response)
+        self._truncation = truncation
+        self._rest = b""
+        self.is_done = False
+        """Whether the last event has come."""
+
+    def items_in(self, piece: bytes) -> list[Item]:
+        """Return the items that a piece completes; raises the problem in an ``error`` event, ``BadAnswer``."""
+        *whole, self._rest = (self._rest + piece).split(b"\n\n")
+        return [item for event in whole if (item := self._item_in(event)) is not None]
+
+    def _item_in(self, event: bytes) -> Item | None:
+        fields = dict(line.partition(b": ")[::2] for line in event.split(b"\n"))
+        name = fields.get(b"event")
+        self.is_done |= name == b"done"
+        if name not in (b"image", b"error"):
+            return None
+        try:
+            document = json.loads(fields[b"data"])
+            if name == b"error":
+                raise problem_of(document)
+            if "values" in document:
+                array = np.array(document["values"], np.float32)
+            else:
+                array = array_of(base64.b64decode(document["b64_json"]))
+            return replace(item_of(document, array, self._origin), truncation=self._truncation)
+        except (LookupError, AttributeError, TypeError, ValueError, EOFError) as error:
+            raise BadAnswer(f"an event of the stream cannot be read: {error}") from error
 
 
 def broken_off(response: httpx.Response, error: Exception | None) -> ConnectionFailed:
@@ -47,19 +58,3 @@ def broken_off(response: httpx.Response, error: Exception | None) -> ConnectionF
     failed = ConnectionFailed(f"the stream from {response.url} broke off{f': {error}' if error else ''}")
     failed.request_id = response.headers.get("x-request-id")
     return failed
-
-
-def _item(name: str, data: str, origin: Origin, truncation: Mapping[str, Any] | None) -> Item | None:
-    try:
-        document = json.loads(data)
-        if name == "error":
-            raise problem_of(document)
-        if name != "image":
-            return None
-        if "values" in document:
-            array = np.array(document["values"], np.float32)
-        else:
-            array = array_of(base64.b64decode(document["b64_json"]))
-        return replace(item_of(document, array, origin), truncation=truncation)
-    except (KeyError, TypeError, ValueError) as error:
-        raise BadAnswer(f"an event of the stream cannot be read: {error}") from error
