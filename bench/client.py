@@ -110,19 +110,16 @@ def sinks(server: Server, given: argparse.Namespace) -> dict[str, Any]:
         rows = [bulk(server, sink, given.images, given.concurrency) for _ in range(given.repeats)]
         found[sink] = {name: statistics.median(row[name] for row in rows) for name in rows[0]}
         told = found[sink]
-        print(
         cost, speed = told["cpu_us_per_image"], told["images_per_s"]
         print(f"{sink}: {cost:.0f} us of CPU an image, {speed:,.0f} images/s")
-        )
     return found
 
 
 def many(server: Server, given: argparse.Namespace) -> dict[str, Any]:
     """Return the figures of one long run."""
     figures = bulk(server, "npz", given.many, given.concurrency)
-    print(
-        f"{given.many:,} images: {figures['images_per_s']:,.0f} images/s, at most {figures['peak_mib']:.0f} MiB"
-    )
+    speed, peak = figures["images_per_s"], figures["peak_mib"]
+    print(f"{given.many:,} images: {speed:,.0f} images/s, at most {peak:.0f} MiB")
     return {"images": given.many, **figures}
 
 
