@@ -30,7 +30,7 @@ class Events:
         """Whether the last event has come."""
 
     def items_in(self, piece: bytes) -> list[Item]:
-        """Return the items that a piece completes; raises ``BadAnswer``, and what an ``error`` event tells."""
+        """Return the items that a piece completes; raises ``BadAnswer``, and what an event tells."""
         *whole, self._rest = (self._rest + piece).split(b"\n\n")
         return [item for event in whole if (item := self._item_in(event)) is not None]
 
