@@ -83,3 +83,18 @@ def test_killed_from_outside_while_it_draws(server: ServerProcess, tmp_path: Pat
     assert finish(begin(server, sink, tmp_path / "home", n=n))[0] == 0
     assert finish(begin(server, sink_in("wds", tmp_path / "whole"), tmp_path / "home", n=n))[0] == 0
     assert snapshot(out) == snapshot(tmp_path / "whole")
+
+
+def test_ctrl_c_ends_it_in_order(server: ServerProcess, tmp_path: Path) -> None:
+    """With the status that shells know, without a trace, and it goes on like any other."""
+    sink, out = sink_in("npz", tmp_path / "out"), tmp_path / "out"
+    process = begin(server, sink, tmp_path / "home", n=20_000)
+    patience = time.monotonic() + 60
+    while not list(out.rglob("*.rows")) and time.monotonic() < patience:
+        time.sleep(0.002)
+    process.send_signal(signal.SIGINT)
+    status, told = finish(process)
+    assert status == 130, told
+    assert "Traceback" not in told
+    assert list(out.rglob("*.rows"))
+    assert not list(out.rglob("*.partial"))

@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from forger import Client, recipe_in
-from forger.cli.main import _parser, main
+from forger.cli.main import main
+from forger.cli.parser import parser
 
 Forger = Callable[..., tuple[int, str, str]]
 
@@ -176,8 +177,7 @@ def test_a_service_that_is_not_there_is_told(forger: Forger, monkeypatch: pytest
 
 
 def test_every_command_and_option_says_what_it_is(forger: Forger) -> None:
-    parser = _parser()
-    (commands,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    (commands,) = (action for action in parser()._actions if isinstance(action, argparse._SubParsersAction))
     assert commands.choices.keys() >= {"models", "sample", "arithmetic", "walk", "bulk", "verify", "replay"}
     for name, command in commands.choices.items():
         assert command.description, name

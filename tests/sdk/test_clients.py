@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from forger import NEVER, AsyncClient, Client, ConnectionFailed, Misuse, Retries, TimedOut
+from forger import NEVER, AsyncClient, Client, ConnectionFailed, Misuse, Retries, TimedOut, __version__
 from tests.fakes.transport import drawn, service
 
 KEY = "fk_secret_of_the_test"
@@ -49,6 +49,7 @@ def test_each_request_has_the_key_and_a_name_and_no_two_the_same_name() -> None:
     assert len(set(names)) == 3
     assert all(1 <= len(name) <= 128 and name.isalnum() for name in names)
     assert one.request_id == "r-1"
+    assert {request.headers["user-agent"] for request in seen} == {f"forger-client/{__version__}"}
 
 
 def test_a_request_keeps_its_name_when_it_is_sent_again() -> None:

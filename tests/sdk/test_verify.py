@@ -92,7 +92,9 @@ def test_lines_that_were_taken_out_are_counted(finished: Path, tmp_path: Path) -
     manifest = json.loads((out / "forger.json").read_text())
     manifest["files"]["metadata.jsonl"] = sha256("".join(lines).encode()).hexdigest()
     (out / "forger.json").write_text(json.dumps(manifest))
-    assert verify(out).faults == (f"{N - 3} images are there and sound, {N} were drawn",)
+    *strays, counted = verify(out).faults
+    assert counted == f"{N - 3} images are there and sound, {N} were drawn"
+    assert len(strays) == 3
 
 
 def test_another_image_in_its_place_is_found(finished: Path, tmp_path: Path) -> None:
@@ -108,6 +110,17 @@ def test_an_array_of_another_shape_is_found(finished: Path, tmp_path: Path) -> N
     assert any("shape" in fault for fault in verify(tmp_path / "copy/out.npz").faults)
     np.savez(tmp_path / "copy/out.npz", arr_0=np.zeros((N, 6, 5, 1), np.uint8), arr_1=np.zeros(3, np.int64))
     assert any("classes of 3" in fault for fault in verify(tmp_path / "copy/out.npz").faults)
+
+
+@pytest.mark.parametrize("kind", ["folder", "wds", "parquet"])
+def test_a_file_that_does_not_belong_there_is_found(kind: str, finished: Path, tmp_path: Path) -> None:
+    """Whoever loads the folder would load it too."""
+    shutil.copytree(finished / kind, tmp_path / "copy")
+    file = content_files(tmp_path / "copy/out")[0]
+    stray = file.with_name(f"stray{file.suffix}")
+    shutil.copy(file, stray)
+    name = stray.relative_to(tmp_path / "copy/out").as_posix()
+    assert verify(tmp_path / "copy/out").faults == (f"{name} is not of this run",)
 
 
 def test_where_nothing_lies_is_a_misuse(tmp_path: Path) -> None:

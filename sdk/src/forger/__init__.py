@@ -29,8 +29,9 @@ from forger.models import Model
 from forger.recipes import Replay, recipe_in
 from forger.results import Drawn, Item, Label, Origin, Walk
 from forger.retries import NEVER, Retries
+from forger.version import VERSION
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 __all__ = [
     "NEVER",

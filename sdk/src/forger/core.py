@@ -25,12 +25,14 @@ from forger.recipes import Replay, body_of, largest_difference, recipe_in
 from forger.requests import Call, Truncation
 from forger.results import Drawn, Item, Walk
 from forger.retries import PATIENT, Retries
+from forger.version import VERSION
 
 T = TypeVar("T")
 Plan = Generator[Call[Any], Any, T]
 
 DEFAULT_URL = "http://127.0.0.1:3000"
 MOST_SEEDS = 2**53
+_AGENT = f"forger-client/{VERSION}"
 
 
 class Core:
@@ -45,7 +47,7 @@ class Core:
 
     def request(self, call: Call[Any]) -> httpx.Request:
         """Return the request of a call. It may be sent any number of times."""
-        headers = {"Accept": call.accept, "X-Request-Id": secrets.token_hex(16)}
+        headers = {"Accept": call.accept, "User-Agent": _AGENT, "X-Request-Id": secrets.token_hex(16)}
         content = call.content()
         if content is not None:
             headers["Content-Type"] = requests.JSON

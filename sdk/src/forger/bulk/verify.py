@@ -9,6 +9,7 @@ import math
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from PIL import Image, UnidentifiedImageError
 
 from forger.bulk.files import sha256_of
 from forger.bulk.job import Job
+from forger.bulk.sinks.folder import METADATA
 from forger.bulk.sinks.sink import MANIFEST
 from forger.errors import Misuse
 
@@ -66,10 +68,29 @@ def verify(place: str | Path) -> Verified:
                 faults += [] if fault is None else [fault]
         except (OSError, ValueError, KeyError, zipfile.BadZipFile, tarfile.TarError) as error:
             faults.append(f"{name} cannot be read: {error}")
+    faults += [f"{name} is not of this run" for name in _strays(path, kind, digests)]
     if images != expected:
         faults.append(f"{images} images are there and sound, {expected} were drawn")
     return Verified(job, kind, images, tuple(faults))
 
+
+def _strays(path: Path, kind: str, digests: Mapping[str, str]) -> list[str]:
+    """Return the files that a reader of the folder would take for the run's, and that are not."""
+    known = set(digests)
+    if kind == "folder" and (path / METADATA).is_file():
+        lines = (path / METADATA).read_text("utf-8").splitlines()
+        with suppress(ValueError, KeyError, TypeError):  # which is told already
+            known = {json.loads(line)["file_name"] for line in lines}
+    if kind not in _SUFFIXES:
+        return []
+    return sorted(
+        name
+        for file in path.rglob(f"*{_SUFFIXES[kind]}")
+        if (name := file.relative_to(path).as_posix()) not in known
+    )
+
+
+_SUFFIXES = {"folder": ".png", "wds": ".tar", "parquet": ".parquet"}
 
 Looks = Iterator[str | None]
 """What is wrong with each image in turn, None for nothing."""

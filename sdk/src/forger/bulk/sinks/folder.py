@@ -14,7 +14,7 @@ from forger.bulk.files import whole_file, write_whole
 from forger.bulk.pieces import File, Piece
 from forger.bulk.sinks.sink import Sink, class_index
 
-_METADATA = "metadata.jsonl"
+METADATA = "metadata.jsonl"
 _MIXTURE = "mixture"
 _UNLABELLED = "images"
 
@@ -43,7 +43,7 @@ class FolderSink(Sink):
 
     def assemble(self) -> Sequence[Path]:
         """Join the metadata; folders of classes that were never drawn go."""
-        metadata = self.place / _METADATA
+        metadata = self.place / METADATA
         with whole_file(metadata) as written:
             for segment in range(self.job.segments):
                 with self._part(segment).open("rb") as part:
