@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import os
 import sys
@@ -16,6 +17,7 @@ if sys.platform != "win32":
     import fcntl
 
 _READ_AT_ONCE = 2**20
+_SYNCFS = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None) if sys.platform == "linux" else None
 PARTIAL = ".partial"
 """The suffix of a file that is being written; one that is found was left by a run that was killed."""
 
@@ -39,20 +41,38 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 def write_whole(folder: Path, files: Mapping[str, bytes]) -> None:
     """Write many files by their names under a folder, each whole or not there; they outlast a loss of power.
 
-    All are written before the first is brought to the disk, which then does so for most of the others.
+    All are written first, and brought to the disk together: one by one it takes several times as long.
     """
     # Paths are plain texts here: a Path keeps its parts for good, and there may be a million.
     paths = [f"{folder}/{name}" for name in files]
     for path, content in zip(paths, files.values(), strict=True):
         with open(path + PARTIAL, "wb") as file:  # noqa: PTH123 - see above
             file.write(content)
-    for path in paths:
-        with open(path + PARTIAL, "rb+") as file:  # noqa: PTH123 - see above
-            os.fsync(file.fileno())
+    if not _sync_disk_of(folder):
+        for path in paths:
+            with open(path + PARTIAL, "rb+") as file:  # noqa: PTH123 - see above
+                os.fsync(file.fileno())
     for path in paths:
         os.replace(path + PARTIAL, path)  # noqa: PTH105 - see above
     for inner in {name.rpartition("/")[0] for name in files}:
         sync_folder(folder / inner)
+
+
+def _sync_disk_of(folder: Path) -> bool:
+    """Bring all that was written to a folder's file system to its disk; False where the system cannot.
+
+    Source: syncfs(2), of Linux. Since 5.8 it fails if anything could not be written.
+    """
+    if _SYNCFS is None:
+        return False
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        if _SYNCFS(descriptor) != 0:
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code), str(folder))
+    finally:
+        os.close(descriptor)
+    return True
 
 
 def sync_folder(folder: Path) -> None:
