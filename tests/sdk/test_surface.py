@@ -120,7 +120,7 @@ def test_colour_vectors_and_z(both: Any) -> None:
 
 def test_stream_yields_what_generate_draws(both: Any) -> None:
     how: dict[str, Any] = {"seed": 8, "class_label": "balanced", "truncation": ("threshold", 1.0)}
-    streamed, drawn = list(both.stream(40, **how)), both.generate(40, **how)
+    streamed, drawn = list(both.stream(100, **how)), both.generate(100, **how)
     assert [(item.index, item.label, item.recipe) for item in streamed] == [
         (item.index, item.label, item.recipe) for item in drawn
     ]
@@ -128,7 +128,7 @@ def test_stream_yields_what_generate_draws(both: Any) -> None:
     (vector,) = both.stream(1, model="vector", seed=1)
     assert np.allclose(vector.array, both.generate(1, model="vector", seed=1)[0].array)
     with pytest.raises(InvalidInput):
-        list(both.stream(65))
+        list(both.stream(2, class_label="eleven"))
 
 
 def test_arithmetic(both: Any) -> None:

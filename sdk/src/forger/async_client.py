@@ -83,11 +83,16 @@ class AsyncClient:
 
     async def stream(self, n: int | None = None, **how: Unpack[Sampling]) -> AsyncIterator[Item]:
         """Yield images as they are drawn: see :meth:`forger.Client.stream`."""
-        call = requests.streaming(self._core.sampling_body(n, how))
+        truncation = truncation_document(how.get("truncation")).get("truncation")
+        for call in await self._carry_out(self._core.streams(n, how)):
+            async for item in self._streamed(call, truncation):
+                yield item
+
+    async def _streamed(self, call: Call[None], truncation: Mapping[str, Any] | None) -> AsyncIterator[Item]:
         response = await self._answer(call, self._core.retries, whole=False)
         try:
             call.require_form(response)
-            events = Events(response, truncation_document(how.get("truncation")).get("truncation"))
+            events = Events(response, truncation)
             async for piece in response.aiter_bytes():
                 for item in events.items_in(piece):
                     yield item

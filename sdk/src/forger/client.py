@@ -87,7 +87,7 @@ class Client:
         return self._carry_out(self._core.generate(n, how))
 
     def stream(self, n: int | None = None, **how: Unpack[Sampling]) -> Iterator[Item]:
-        """Draw images as :meth:`generate` does, of one request, and yield each as soon as it is there.
+        """Draw images as :meth:`generate` does, and yield each as soon as it is there.
 
         >>> for item in client.stream(64, seed=42):
         ...     item.save(f"{item.index}.png")
@@ -95,11 +95,15 @@ class Client:
         Raises ``ConnectionFailed`` if the stream breaks off: what was yielded is good, and the rest has the
         indices that follow.
         """
-        call = requests.streaming(self._core.sampling_body(n, how))
+        truncation = truncation_document(how.get("truncation")).get("truncation")
+        for call in self._carry_out(self._core.streams(n, how)):
+            yield from self._streamed(call, truncation)
+
+    def _streamed(self, call: Call[None], truncation: Mapping[str, Any] | None) -> Iterator[Item]:
         response = self._answer(call, whole=False)
         try:
             call.require_form(response)
-            events = Events(response, truncation_document(how.get("truncation")).get("truncation"))
+            events = Events(response, truncation)
             for piece in response.iter_bytes():
                 yield from events.items_in(piece)
         except httpx.HTTPError as error:

@@ -90,6 +90,11 @@ class Core:
             ids.append(request_id)
         return Drawn(items, ids[-1])
 
+    def streams(self, n: int | None, how: Sampling) -> Plan[list[Call[None]]]:
+        """Return the calls whose streams are together what :meth:`generate` draws."""
+        of = yield from self._known(how.get("model"))
+        return [requests.streaming(body) for body in _parts(self.sampling_body(n, how), of.max_images)]
+
     def arithmetic(self, of: Sum | L, how: Adding) -> Plan[Drawn]:
         """Draw a weighted sum of latents, with neighbours and terms if they are asked for."""
         body = {
