@@ -56,6 +56,8 @@ class FakeModel:
     nan: bool = False
     layers: int = 0
     """Square layers at the end, all of the same weights: they cost time."""
+    nan_above: float | None = None
+    """If given, NaN is answered for a row whose first z is greater: for some seeds and not others."""
     extra_nodes: Sequence[onnx.NodeProto] = ()
     preview: bytes | None = None
 
@@ -66,6 +68,8 @@ UNIFORM = FakeModel("uniform", prior=Prior.UNIFORM)
 SPHERE = FakeModel("sphere", prior=Prior.SPHERE)
 VECTOR = FakeModel("vector", dim=1, output=VectorOutput(size=2), prior=Prior.UNIFORM)
 FRAGILE = FakeModel("fragile", nan=True)
+PATCHY = FakeModel("patchy", dim=4, nan_above=1.75)
+"""Not among all: about one image in twenty-five of any seed cannot be drawn."""
 
 ALL = (CONDITIONAL, COLOUR, UNIFORM, SPHERE, VECTOR, FRAGILE)
 
@@ -100,8 +104,8 @@ def build_graph(fake: FakeModel, essentials: object) -> onnx.ModelProto:
             helper.make_node("Tanh", [f"mixed{layer}"], [f"layer{layer}"]),
         ]
         last = f"layer{layer}"
-    if fake.nan:
-        nodes += _nan_nodes(last, initializers)
+    if fake.nan or fake.nan_above is not None:
+        nodes += _nan_nodes(last, initializers, fake.nan_above)
         last = "poisoned"
     initializers.append(numpy_helper.from_array(np.array([-1, *row], np.int64), "shape"))
     nodes.append(helper.make_node("Reshape", [last, "shape"], ["image"]))
@@ -113,18 +117,18 @@ def build_graph(fake: FakeModel, essentials: object) -> onnx.ModelProto:
     return model
 
 
-def _nan_nodes(last: str, initializers: list[onnx.TensorProto]) -> list[onnx.NodeProto]:
-    """Return nodes that add 0/0 to the rows whose first z is ``NAN_AT``."""
+def _nan_nodes(last: str, initializers: list[onnx.TensorProto], above: float | None) -> list[onnx.NodeProto]:
+    """Return nodes that add 0/0 to the rows whose first z is ``NAN_AT``, or greater than ``above``."""
     initializers += [
         numpy_helper.from_array(np.array(0, np.int64), "first"),
-        _constant("trigger", np.array([NAN_AT])),
+        _constant("trigger", np.array([NAN_AT if above is None else above])),
         _constant("nan", np.array([np.nan])),
         _constant("zero", np.zeros(1)),
         numpy_helper.from_array(np.array([1], np.int64), "axis"),
     ]
     return [
         helper.make_node("Gather", ["latent", "first"], ["head"], axis=1),
-        helper.make_node("Equal", ["head", "trigger"], ["hit"]),
+        helper.make_node("Equal" if above is None else "Greater", ["head", "trigger"], ["hit"]),
         helper.make_node("Where", ["hit", "nan", "zero"], ["poison"]),
         helper.make_node("Unsqueeze", ["poison", "axis"], ["column"]),
         helper.make_node("Add", [last, "column"], ["poisoned"]),

@@ -11,18 +11,27 @@ from __future__ import annotations
 
 from forger import errors
 from forger.async_client import AsyncClient
-from forger.bulk.job import ChangedJob, ChangedModel
 from forger.bulk.run import Report
 from forger.bulk.verify import Verified, verify
 from forger.client import Client
-from forger.errors import BadAnswer, ConnectionFailed, ForgerError, Misuse, Problem, TimedOut
+from forger.errors import (
+    BadAnswer,
+    ChangedJob,
+    ChangedModel,
+    ConnectionFailed,
+    ForgerError,
+    Misuse,
+    Problem,
+    TimedOut,
+)
 from forger.latents import L, Sum
 from forger.models import Model
 from forger.recipes import Replay, recipe_in
 from forger.results import Drawn, Item, Label, Origin, Walk
 from forger.retries import NEVER, Retries
+from forger.version import VERSION
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 __all__ = [
     "NEVER",

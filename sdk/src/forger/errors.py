@@ -7,6 +7,8 @@
     ├── ConnectionFailed          no whole answer came, however often it was tried
     │   └── TimedOut              nor would it have come in time
     ├── BadAnswer                 an answer came that no Forger service gives
+    ├── ChangedModel              the model is another one than a bulk run began with
+    ├── ChangedJob                what lies there was begun with other arguments
     └── Problem                   the service says why not (application/problem+json, RFC 9457)
         ├── MalformedJson         400
         ├── Unauthorized          401  a key is needed, or not this one
@@ -34,6 +36,8 @@ A type of problem that this version does not know is a plain ``Problem``.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, ClassVar
 
 import httpx
@@ -50,6 +54,9 @@ class Misuse(ForgerError, ValueError):
 class ConnectionFailed(ForgerError):
     """No whole answer came, however often it was tried; ``__cause__`` is the last failure."""
 
+    request_id: str | None = None
+    """The request's name, in the service's log if it came there."""
+
 
 class TimedOut(ConnectionFailed):
     """No whole answer came in time."""
@@ -59,6 +66,14 @@ class BadAnswer(ForgerError):
     """An answer came that no Forger service gives: the address may be another server's, or a proxy's."""
 
 
+class ChangedModel(ForgerError):
+    """The model is another one than the run began with: its images would not belong together."""
+
+
+class ChangedJob(ForgerError, ValueError):
+    """What lies at the place was begun with other arguments."""
+
+
 class Problem(ForgerError):
     """The service's own account of why a request failed."""
 
@@ -66,16 +81,25 @@ class Problem(ForgerError):
     """The last part of the problem's ``type``."""
 
     def __init__(self, document: Mapping[str, Any], retry_after_s: float | None = None) -> None:
+        self.document = document
+        """All that the service said, as it said it."""
         self.type = str(document.get("type", "about:blank"))
         self.title = str(document.get("title", ""))
-        self.status = int(document.get("status", 0))
+        status = document.get("status")
+        self.status = status if isinstance(status, int) else 0
         self.detail = str(document.get("detail", ""))
-        self.request_id = document.get("request_id")
-        self.errors: Sequence[Mapping[str, str]] = tuple(document.get("errors", ()))
+        self.request_id: str | None = document.get("request_id")
+        faults = document.get("errors")
+        self.errors: Sequence[Mapping[str, str]] = tuple(
+            fault for fault in (faults if isinstance(faults, list) else ()) if isinstance(fault, Mapping)
+        )
         """For wrong values: each with a ``pointer`` into the body, and ``detail``."""
         self.retry_after_s = retry_after_s
         """For how long the service asked to be left alone, or None."""
         super().__init__(self._sentence())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.document, self.retry_after_s)
 
     def _sentence(self) -> str:
         faults = "; ".join(
@@ -214,11 +238,23 @@ def problem_in(response: httpx.Response) -> Problem | BadAnswer:
         return BadAnswer(f"{response.status_code} from {response.url}: its problem document is not JSON")
     if not isinstance(document, dict):
         return BadAnswer(f"{response.status_code} from {response.url}: its problem document is no object")
+    return problem_of(document, retry_after_of(response))
+
+
+def problem_of(document: Mapping[str, Any], retry_after_s: float | None = None) -> Problem:
+    """Return a problem document as the error of its type."""
     slug = str(document.get("type", "")).rpartition("/")[2]
-    return BY_SLUG.get(slug, Problem)(document, retry_after_of(response))
+    return BY_SLUG.get(slug, Problem)(document, retry_after_s)
 
 
 def retry_after_of(response: httpx.Response) -> float | None:
-    """Return the seconds in ``Retry-After``, or None; a date there is as if it were absent."""
+    """Return the seconds in ``Retry-After``, or until the date that stands there; None without one."""
     text = response.headers.get("retry-after", "")
-    return float(text) if text.isascii() and text.isdecimal() else None
+    if text.isascii() and text.isdecimal():
+        return float(text)
+    try:
+        when = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    when = when if when.tzinfo is not None else when.replace(tzinfo=UTC)
+    return max(0.0, (when - datetime.now(UTC)).total_seconds())

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import base64
+import operator
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -46,6 +47,12 @@ class Sum:
     def __truediv__(self, weight: float) -> Sum:
         return self * (1 / weight)
 
+    def __str__(self) -> str:
+        """Spell the sum as :func:`parse_sum` reads it; raises ``Misuse`` for latents without a seed."""
+        spelled = [(weight, term.spelled()) for weight, term in self.terms]
+        first, *others = (f"{'-' if weight < 0 else '+'} {_times(weight)}{term}" for weight, term in spelled)
+        return " ".join([first.removeprefix("+ "), *others])
+
     def document(self) -> list[dict[str, Any]]:
         """Return the sum as ``POST /arithmetic`` takes it."""
         return [{"weight": weight, **term.term()} for weight, term in self.terms]
@@ -70,8 +77,10 @@ class L:
         if sum(given is not None for given in (seed, latent, z)) != 1:
             raise Misuse("L takes a seed, a latent or z: exactly one of them")
         if seed is not None:
-            indices = [index] if isinstance(index, int) else list(index)
-            self.references: list[dict[str, Any]] = [{"seed": seed, "index": one} for one in indices]
+            indices = index if isinstance(index, Sequence | np.ndarray) else [index]
+            self.references: list[dict[str, Any]] = [
+                {"seed": whole(seed, "seed"), "index": whole(one, "index")} for one in indices
+            ]
         elif latent is not None:
             self.references = [{"latent_b64": _base64(row)} for row in _rows(latent, "latent")]
         else:
@@ -96,6 +105,16 @@ class L:
         if len(self.references) != 1:
             raise Misuse(f"a keyframe is one latent, not {len(self.references)}")
         return {"latent": self.references[0]} | self._label()
+
+    def spelled(self) -> str:
+        """Spell the latents as a term of a sum; raises ``Misuse`` if they have no one seed, or a mixture."""
+        if "seed" not in self.references[0] or isinstance(self.class_label, Mapping | list | tuple):
+            raise Misuse("only latents of a seed, of one class if any, are spelled as a text")
+        indices = ",".join(str(reference["index"]) for reference in self.references)
+        label = self.class_label
+        if isinstance(label, str):
+            label = f'"{label}"' if label.isdecimal() or _NOT_PLAIN.search(label) else label
+        return f"{self.references[0]['seed']}:{indices}" + ("" if label is None else f"@{label}")
 
     def _label(self) -> dict[str, Any]:
         return {} if self.class_label is None else {"class_label": self.class_label}
@@ -141,8 +160,19 @@ def as_sum(one: Sum | L) -> Sum:
     return _sum(one)
 
 
+def whole(number: object, name: str) -> int:
+    """Return a whole number, one of numpy's too; raises ``Misuse``."""
+    try:
+        return operator.index(number)  # type: ignore[arg-type]  # which is what is tried here
+    except TypeError:
+        raise Misuse(f"{name} is a whole number, not {number!r}") from None
+
+
 def _rows(numbers: ArrayLike, name: str) -> np.ndarray[Any, np.dtype[np.float32]]:
-    array = np.asarray(numbers, np.float32)
+    try:
+        array = np.asarray(numbers, np.float32)
+    except (TypeError, ValueError) as error:
+        raise Misuse(f"{name} is float [d] or [m, d]: {error}") from None
     if array.ndim not in (1, 2) or array.size == 0:
         raise Misuse(f"{name} is float [d] or [m, d], not of the shape {list(array.shape)}")
     return np.atleast_2d(array)
@@ -154,18 +184,20 @@ def _base64(row: np.ndarray[Any, Any]) -> str:
 
 _TERM = re.compile(
     r"""\s*(?P<sign>[+-]?)\s*
-        (?:(?P<weight>\d+(?:\.\d+)?)\s*\*\s*)?
+        (?:(?P<weight>\d+(?:\.\d*)?|\.\d+)\s*\*\s*)?
         (?P<seed>\d+)
         (?::(?P<indices>\d+(?:\s*,\s*\d+)*))?
-        (?:@(?P<label>[^\s+]+))?\s*""",
-    re.VERBOSE,
+        (?:@(?:"(?P<quoted>[^"]+)"|(?P<label>[^\s+"@]+)))?\s*""",
+    re.VERBOSE | re.ASCII,
 )
+_NOT_PLAIN = re.compile(r'[\s+"@]')
 
 
 def parse_sum(text: str) -> Sum:
     """Return the sum that a text spells: ``42:0,3,7 - 9:1,2,4 + 0.5*5:0@eight``.
 
-    A term is a seed, with indices behind a colon, a weight before an asterisk, and a class label behind an @.
+    A term is a seed, with indices behind a colon, a weight before an asterisk, and a class label behind an @:
+    a name, in double quotes if it has spaces or is a number, or an index.
     Raises ``Misuse`` showing where the text cannot be read.
     """
     place = 0
@@ -177,18 +209,25 @@ def parse_sum(text: str) -> Sum:
                 f"cannot read {text[place:]!r} in {text!r}: a sum is like '42:0,3 - 9:1 + 0.5*5@eight'"
             )
         weight = float(found["weight"] or 1) * (-1 if found["sign"] == "-" else 1)
-        terms.append((weight, parse_latents(found)))
+        terms.append((weight, _latents(found)))
         place = found.end()
     if not terms:
         raise Misuse("a sum has at least one term, like '42:0,3'")
     return Sum(tuple(terms))
 
 
-def parse_latents(found: re.Match[str]) -> L:
-    """Return the latents of one term that was read."""
+def _latents(found: re.Match[str]) -> L:
     indices = [int(one) for one in (found["indices"] or "0").split(",")]
-    label: ClassLabel | None = found["label"]
+    label: ClassLabel | None = found["quoted"] or found["label"]
+    if found["label"] and found["label"].isdecimal():
+        label = int(found["label"])
     return L(int(found["seed"]), indices, class_label=label)
+
+
+def _times(weight: float) -> str:
+    """Spell a weight's size, without an exponent and to the last bit, or nothing for 1."""
+    size = abs(weight)
+    return "" if size == 1 else f"{np.format_float_positional(size, trim='-')}*"
 
 
 def parse_keyframe(text: str) -> L:

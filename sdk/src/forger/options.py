@@ -18,13 +18,18 @@ class Common(TypedDict, total=False):
     """``("threshold", 0.7)`` or ``("scale", 0.7)``: closer to the typical."""
 
 
-class Labelled(Common, total=False):
+class Drawing(Common, total=False):
+    """Options of what is drawn at once, into memory."""
+
+    return_latents: bool
+    """Whether each item tells its canonical latent."""
+
+
+class Labelled(Drawing, total=False):
     """Options of what has classes."""
 
     class_label: ClassLabel | None
     """An index, a name, ``"random"``, ``"balanced"``, weights such as ``{"three": 0.5}``, or a list."""
-    return_latents: bool
-    """Whether each item tells its canonical latent."""
 
 
 class Sampling(Labelled, total=False):
@@ -49,7 +54,7 @@ class Adding(Labelled, total=False):
     """Whether to draw each term by itself, too."""
 
 
-class Walking(Common, total=False):
+class Walking(Drawing, total=False):
     """Options of :meth:`forger.Client.interpolate`."""
 
     steps: int
@@ -71,6 +76,8 @@ class Bulk(Common, total=False):
     """One for all images, ``"random"`` or ``"balanced"``."""
     resume: bool
     """Whether to go on with the run that lies there; without one, it begins."""
+    allow_missing: bool
+    """Whether to finish without images that the service cannot draw; the manifest tells which they are."""
     concurrency: int
     """The most requests at once, 8 if left out; fewer as long as the service has too much to do."""
     progress: bool | None

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from forger.errors import Misuse
+from forger.errors import BadAnswer, Misuse
 from forger.results import RECIPE_CHUNK
 
 
@@ -53,7 +53,7 @@ def recipe_in(path: str | Path) -> dict[str, Any]:
         recipe = json.loads(text)
     except ValueError as error:
         raise Misuse(f"the recipe in {path} cannot be read") from error
-    if not isinstance(recipe, dict) or "model_digest" not in recipe:
+    if not isinstance(recipe, dict) or not {"model", "version", "model_digest"} <= recipe.keys():
         raise Misuse(f"the recipe in {path} cannot be read")
     return recipe
 
@@ -69,8 +69,8 @@ def body_of(recipe: Mapping[str, Any]) -> dict[str, Any]:
             body[field] = recipe[field]
     if recipe.get("class_weights") is not None:
         body["class_label"] = recipe["class_weights"]
-    if "seed" in recipe:
-        return body | {"seed": recipe["seed"], "index": recipe["index"], "n": recipe.get("n", 1)}
+    if recipe.get("seed") is not None:
+        return body | {"seed": recipe["seed"], "index": recipe.get("index", 0), "n": recipe.get("n", 1)}
     for latent in ("latent_b64", "z"):
         if latent in recipe:
             return body | {"latents": [{latent: recipe[latent]}]}
@@ -79,6 +79,11 @@ def body_of(recipe: Mapping[str, Any]) -> dict[str, Any]:
 
 def largest_difference(path: str | Path, png: bytes) -> int:
     """Return the most levels by which two images differ; 255 if they are not of the same size."""
-    with Image.open(path) as there, Image.open(io.BytesIO(png)) as here:
-        one, other = np.asarray(there, np.int16), np.asarray(here, np.int16)
+    try:
+        with Image.open(io.BytesIO(png)) as here:
+            other = np.asarray(here, np.int16)
+    except (OSError, UnidentifiedImageError) as error:
+        raise BadAnswer(f"the image that came cannot be decoded: {error}") from error
+    with Image.open(path) as there:
+        one = np.asarray(there, np.int16)
     return 255 if one.shape != other.shape else int(np.abs(one - other).max(initial=0))

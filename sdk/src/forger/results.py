@@ -5,6 +5,7 @@ Shapes: N images or vectors, H, W, C an image's height, width and channels (1 gr
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from forger.errors import Misuse
 
 RECIPE_CHUNK = "forger"
 """The text chunk of a PNG that holds its recipe."""
+RNG = "philox4x32-10/icdf-v1"
+"""How the service draws a latent from a seed and an index."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Origin:
     digest: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Item:
     """One image or vector: ``array`` is uint8 ``[H, W, C]``, or float32 ``[size]``."""
 
@@ -63,17 +66,21 @@ class Item:
     def recipe(self) -> dict[str, Any]:
         """How to draw it again, in the words of the ``forger`` chunk of a PNG that the service made.
 
-        ``class_weights`` are by name, and None without classes.
+        ``class_weights`` are by name, and None without classes. What has no seed is known by its latent, if
+        ``return_latents`` was asked for.
         """
         weights = None
         if self.label is not None:
             weights = dict(self.label.weights) if self.label.weights is not None else {self.label.name: 1.0}
+        which: dict[str, Any] = {"seed": self.seed, "index": self.index}
+        if self.seed is None and self.latent is not None:
+            which = {"latent_b64": base64.b64encode(self.latent.astype("<f4").tobytes()).decode("ascii")}
         return {
             "model": self.origin.model,
             "version": self.origin.version,
             "model_digest": self.origin.digest,
-            "seed": self.seed,
-            "index": self.index,
+            "rng": RNG,
+            **which,
             "class_weights": weights,
             "truncation": None if self.truncation is None else dict(self.truncation),
         }
@@ -83,7 +90,7 @@ class Item:
 
         Raises ``ValueError`` for a name whose form is not known.
         """
-        if Path(path).suffix.lower() == ".png" and self.seed is not None:
+        if Path(path).suffix.lower() == ".png" and not (self.seed is None and self.latent is None):
             told = PngInfo()
             told.add_text(RECIPE_CHUNK, json.dumps(self.recipe))
             self.image.save(path, pnginfo=told)
@@ -97,7 +104,7 @@ class Drawn(Sequence[Item]):
     def __init__(self, items: Sequence[Item], request_id: str | None) -> None:
         self._items = list(items)
         self.request_id = request_id
-        """The request's name in the service's log."""
+        """The request's name in the service's log; of several requests, the last one's."""
 
     @property
     def array(self) -> NDArray[Any]:
@@ -106,7 +113,7 @@ class Drawn(Sequence[Item]):
 
     @property
     def origin(self) -> Origin:
-        """The model that drew them."""
+        """The model that drew them; raises ``IndexError`` for a slice that holds nothing."""
         return self._items[0].origin
 
     @property
@@ -132,7 +139,7 @@ class Drawn(Sequence[Item]):
         if columns < 1:
             raise Misuse(f"columns must be at least 1, not {columns}")
         if images.ndim != 4:
-            raise Misuse("vectors make no grid")
+            raise Misuse("vectors make no grid: file('/generate', body, 'image/png') draws their histogram")
         _, height, width, channels = images.shape
         rows = -(-len(images) // columns)
         sheet = np.zeros((rows * height, columns * width, channels), np.uint8)
@@ -143,6 +150,8 @@ class Drawn(Sequence[Item]):
 
     def save_animation(self, path: str | Path, *, fps: float = 12.0, loop: bool = True) -> None:
         """Write the images as frames of an animated WebP, GIF or PNG, as the file's name says."""
+        if not 0 < fps <= 1000:
+            raise Misuse(f"fps must be more than 0 and at most 1000, not {fps}")
         frames = [item.image for item in self._items]
         if Path(path).suffix.lower() not in (".webp", ".gif", ".png"):
             raise Misuse(f"an animation is a .webp, .gif or .png file, not {str(path)!r}")
@@ -167,7 +176,8 @@ class Drawn(Sequence[Item]):
         return iter(self._items)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({len(self)} of {self.origin.model}:{self.origin.version})"
+        of = f" of {self.origin.model}:{self.origin.version}" if self._items else ""
+        return f"{type(self).__name__}({len(self)}{of})"
 
 
 class Walk(Drawn):

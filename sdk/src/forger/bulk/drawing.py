@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+import sys
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Protocol
 
-from forger.bulk.job import ChangedModel, Job
+from forger.bulk.job import Job
 from forger.bulk.pace import Pace
 from forger.bulk.pieces import Piece
-from forger.errors import BadAnswer, ModelOutput, Problem, Unexpected
-
-T = TypeVar("T")
+from forger.errors import ChangedModel, ModelOutput, Problem, Unexpected
 
 
 class Draws(Protocol):
@@ -36,9 +35,12 @@ class Segment:
         return [self.pieces[first] for first in sorted(self.pieces)]
 
 
+_Under = set[asyncio.Task[tuple[Segment, range]]]
+
+
 async def drawn_segments(
     job: Job, numbers: Sequence[int], draw: Draws, chunk: int, pace: Pace, done: Callable[[int], None]
-) -> AsyncIterator[Segment]:
+) -> AsyncGenerator[Segment, None]:
     """Yield segments as they are complete, mostly in order; ``done`` is told how many images came.
 
     No more than two segments are under way at once, whatever is slow. Images that the service cannot draw are
@@ -47,7 +49,7 @@ async def drawn_segments(
     chunks = _chunks(job, numbers, chunk)
     open_segments: dict[int, Segment] = {}
     following = next(chunks, None)
-    tasks: set[asyncio.Task[tuple[Segment, range]]] = set()
+    tasks: _Under = set()
     try:
         while following is not None or tasks:
             while following is not None and len(tasks) < pace.limit:
@@ -60,17 +62,23 @@ async def drawn_segments(
                 segment = open_segments[number]
                 tasks.add(asyncio.create_task(_draw_into(segment, indices, job, draw, pace)))
                 following = next(chunks, None)
-            finished, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            finished, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in finished:
                 segment, indices = task.result()
+                tasks.remove(task)
                 done(len(indices))
                 segment.waiting -= 1
                 if segment.waiting == 0:
                     yield open_segments.pop(segment.number)
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await _end(tasks)
+
+
+async def _end(tasks: _Under) -> None:
+    """Cancel what is under way, and wait for it; what else went wrong in it is not the first fault."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _chunks(job: Job, numbers: Sequence[int], size: int) -> Iterator[tuple[int, range]]:
@@ -86,7 +94,7 @@ async def _draw_into(
     sent_in = pace.round
     try:
         piece = await draw(indices, lambda: pace.was_refused(sent_in))
-    except (ModelOutput, Unexpected, BadAnswer) as error:
+    except (ModelOutput, Unexpected) as error:
         if len(indices) == 1:
             segment.failures[indices.start] = _reason(error)
             return segment, indices
@@ -101,5 +109,6 @@ async def _draw_into(
     return segment, indices
 
 
-def _reason(error: Exception) -> str:
-    return f"{error.slug}: {error.detail}" if isinstance(error, Problem) else str(error)
+def _reason(error: Problem) -> str:
+    """Return why; a million images that fail for one reason have it once in memory."""
+    return sys.intern(f"{error.slug}: {error.detail}")

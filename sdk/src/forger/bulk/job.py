@@ -6,22 +6,24 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-from forger.errors import ForgerError, Misuse
+from forger.errors import ChangedJob, ChangedModel, Misuse
+from forger.latents import whole
 from forger.models import Model
 from forger.requests import Truncation, truncation_document
 
 # Bytes of pixels, and images, of a segment: it is held in memory while it is drawn.
 _SEGMENT_BYTES = 32 * 2**20
 _SEGMENT_IMAGES = 4096
+# Images of a request. Vectors are small, but the classes of many would not fit into an answer's headers.
 _CHUNK = 64
+_CHUNK_OF_VECTORS = 4096
+_MOST_INDEX = 2**53 - 1
 
 
-class ChangedModel(ForgerError):
-    """The model is another one than the run began with: its images would not belong together."""
-
-
-class ChangedJob(ForgerError, ValueError):
-    """What lies at the place was begun with other arguments."""
+def chunk_of(model: Model) -> int:
+    """Return how many images one request of a bulk run draws."""
+    small = not model.draws_images and model.classes is None
+    return min(model.max_images, _CHUNK_OF_VECTORS if small else _CHUNK)
 
 
 @dataclass(frozen=True)
@@ -50,14 +52,15 @@ class Job:
         truncation: Truncation | None,
     ) -> Self:
         """Return the job of drawing ``n`` images with a model; raises ``Misuse``."""
-        if n < 1:
-            raise Misuse(f"n must be at least 1, not {n}")
-        if isinstance(class_label, list | tuple):
-            raise Misuse("class_label of a bulk run is one for all images, 'random' or 'balanced'")
+        n, seed = whole(n, "n"), whole(seed, "seed")
+        if not 1 <= n <= _MOST_INDEX:
+            raise Misuse(f"n must be from 1 to 2**53 - 1, not {n}")
+        if not 0 <= seed <= _MOST_INDEX:
+            raise Misuse(f"seed must be from 0 to 2**53 - 1, not {seed}")
         size = 1 if model.draws_images else 4
         for edge in model.output_shape:
             size *= edge
-        chunk = min(model.max_images, _CHUNK)
+        chunk = chunk_of(model)
         wanted = max(1, min(_SEGMENT_IMAGES, _SEGMENT_BYTES // size))
         return cls(
             n=n,
@@ -65,7 +68,7 @@ class Job:
             model=model.name,
             version=model.version,
             digest=model.digest,
-            class_label=class_label,
+            class_label=_one_label(class_label),
             truncation=truncation_document(truncation).get("truncation"),
             shape=model.output_shape,
             classes=model.classes,
@@ -134,3 +137,18 @@ class Job:
         if different:
             told = ", ".join(f"{name}={theirs[name]!r} (now {ours[name]!r})" for name in different)
             raise ChangedJob(f"the run that lies there was begun with {told}")
+
+
+def _one_label(label: object) -> int | str | Mapping[str, float] | None:
+    """Return a label as JSON keeps it, so that a run that is taken up has the same; raises ``Misuse``."""
+    if label is None or isinstance(label, str):
+        return label
+    if isinstance(label, Mapping):
+        return {str(name): float(weight) for name, weight in label.items()}
+    try:
+        return whole(label, "class_label")
+    except Misuse:
+        raise Misuse(
+            "class_label of a bulk run is one for all images: an index, a name, weights, 'random' or "
+            f"'balanced', not {label!r}"
+        ) from None

@@ -5,11 +5,15 @@ Source: additive increase, multiplicative decrease; D.-M. Chiu and R. Jain, 1989
 
 from __future__ import annotations
 
+from forger.errors import Misuse
+
 
 class Pace:
     """The number of requests that may be under way."""
 
     def __init__(self, most: int, first: int = 2) -> None:
+        if most < 1:
+            raise Misuse(f"concurrency must be at least 1, not {most}")
         self._most = most
         self._limit = float(min(first, most))
         self._round = 0

@@ -8,7 +8,6 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote
 
 import httpx
 import numpy as np
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from forger.bulk.job import Job
 from forger.errors import BadAnswer
-from forger.requests import NPY, ZIP, Call, array_of, origin_of
+from forger.requests import NPY, ZIP, Call, array_of, labels_in, origin_of
 
 NO_CLASS = -1
 """The class of an image that is a mixture."""
@@ -51,8 +50,10 @@ def as_arrays(job: Job, indices: range) -> Call[Piece]:
 
     def read(response: httpx.Response) -> Piece:
         array = array_of(response.content)
-        if array.shape != (len(indices), *job.shape):
-            raise BadAnswer(f"{len(indices)} images were asked for, and the shape {list(array.shape)} came")
+        dtype = np.dtype(np.uint8 if job.draws_images else np.float32)
+        if (array.shape, array.dtype) != ((len(indices), *job.shape), dtype):
+            came = f"{array.dtype} {list(array.shape)}"
+            raise BadAnswer(f"{len(indices)} of {list(job.shape)} were asked for, and {came} came")
         return Piece(origin_of(response).digest, array, _labels(job, response, len(indices)))
 
     return Call("POST", "/generate", read, job.body(indices), NPY)
@@ -62,16 +63,13 @@ def as_files(job: Job, indices: range) -> Call[Piece]:
     """Return the call that draws these images as PNG files."""
 
     def read(response: httpx.Response) -> Piece:
-        try:
-            with zipfile.ZipFile(io.BytesIO(response.content)) as archive:
-                facts = [json.loads(line) for line in archive.read("manifest.jsonl").splitlines()]
-                names = [name for name in archive.namelist() if name.endswith(".png")]
-                files = [
-                    File(archive.read(name), fact["index"], fact["class_label"])
-                    for name, fact in zip(names, facts, strict=True)
-                ]
-        except (zipfile.BadZipFile, KeyError, ValueError) as error:
-            raise BadAnswer(f"the archive from {response.url} cannot be read: {error}") from error
+        with zipfile.ZipFile(io.BytesIO(response.content)) as archive:
+            facts = [json.loads(line) for line in archive.read("manifest.jsonl").splitlines()]
+            names = [name for name in archive.namelist() if name.endswith(".png")]
+            files = [
+                File(archive.read(name), fact["index"], fact["class_label"])
+                for name, fact in zip(names, facts, strict=True)
+            ]
         if [file.index for file in files] != list(indices):
             raise BadAnswer(f"images {indices.start} to {indices.stop - 1} were asked for, and others came")
         return Piece(origin_of(response).digest, files=tuple(files))
@@ -82,15 +80,9 @@ def as_files(job: Job, indices: range) -> Call[Piece]:
 def _labels(job: Job, response: httpx.Response, count: int) -> NDArray[np.int64] | None:
     if job.classes is None:
         return None
-    listed = response.headers.get("x-class-indices")
-    if listed is not None:
-        labels = np.array([int(one) for one in listed.split(",")], np.int64)
-        if len(labels) != count:
-            raise BadAnswer(f"{count} images came with the classes of {len(labels)}")
-        return labels
-    if isinstance(job.class_label, Mapping):
+    labels = labels_in(response, job.classes, count)
+    if labels is None and isinstance(job.class_label, Mapping):
         return np.full(count, NO_CLASS, np.int64)
-    name = unquote(response.headers.get("x-class-label", ""))
-    if name not in job.classes:
-        raise BadAnswer(f"the answer from {response.url} does not tell the classes of its images")
-    return np.full(count, job.classes.index(name), np.int64)
+    if labels is None or len(labels) != count:
+        raise BadAnswer(f"the answer from {response.url} does not tell the classes of its {count} images")
+    return labels

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +19,11 @@ from PIL import Image, UnidentifiedImageError
 
 from forger.bulk.files import sha256_of
 from forger.bulk.job import Job
+from forger.bulk.sinks.folder import METADATA
 from forger.bulk.sinks.sink import MANIFEST
 from forger.errors import Misuse
+
+_READ_AT_ONCE = 2**20
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,7 @@ def verify(place: str | Path) -> Verified:
     try:
         document = json.loads(manifest.read_text("utf-8"))
         job, kind, digests = Job.read(document["job"]), document["format"], document["files"]
+        expected, look = job.n - len(document.get("missing", {})), _READERS[kind]
     except FileNotFoundError:
         raise Misuse(f"no finished run lies at {path}: there is no {manifest}") from None
     except (ValueError, KeyError, TypeError) as error:
@@ -57,15 +63,34 @@ def verify(place: str | Path) -> Verified:
         if sha256_of(file) != digest:
             faults.append(f"{name} has changed")
         try:
-            for fault in _READERS[kind](file, job):
+            for fault in look(file, job):
                 images += fault is None
                 faults += [] if fault is None else [fault]
         except (OSError, ValueError, KeyError, zipfile.BadZipFile, tarfile.TarError) as error:
             faults.append(f"{name} cannot be read: {error}")
-    if images != job.n:
-        faults.append(f"{images} images are there and sound, {job.n} were drawn")
+    faults += [f"{name} is not of this run" for name in _strays(path, kind, digests)]
+    if images != expected:
+        faults.append(f"{images} images are there and sound, {expected} were drawn")
     return Verified(job, kind, images, tuple(faults))
 
+
+def _strays(path: Path, kind: str, digests: Mapping[str, str]) -> list[str]:
+    """Return the files that a reader of the folder would take for the run's, and that are not."""
+    known = set(digests)
+    if kind == "folder" and (path / METADATA).is_file():
+        lines = (path / METADATA).read_text("utf-8").splitlines()
+        with suppress(ValueError, KeyError, TypeError):  # which is told already
+            known = {json.loads(line)["file_name"] for line in lines}
+    if kind not in _SUFFIXES:
+        return []
+    return sorted(
+        name
+        for file in path.rglob(f"*{_SUFFIXES[kind]}")
+        if (name := file.relative_to(path).as_posix()) not in known
+    )
+
+
+_SUFFIXES = {"folder": ".png", "wds": ".tar", "parquet": ".parquet"}
 
 Looks = Iterator[str | None]
 """What is wrong with each image in turn, None for nothing."""
@@ -97,12 +122,28 @@ def _folder(metadata: Path, job: Job) -> Looks:
 
 
 def _npz(file: Path, job: Job) -> Looks:
-    with np.load(file, allow_pickle=False) as arrays:
-        shape = arrays["arr_0"].shape
-        if shape[1:] != job.shape:
-            yield f"arr_0 holds images of the shape {list(shape[1:])}"
-            return
-        yield from (None for _ in range(shape[0]))
+    with zipfile.ZipFile(file) as archive:
+        names = ["arr_0"] if job.classes is None else ["arr_0", "arr_1"]
+        shapes = [_shape_of(archive, f"{name}.npy") for name in names]
+    if shapes[0][1:] != job.shape:
+        yield f"arr_0 holds images of the shape {list(shapes[0][1:])}"
+    elif shapes[-1][0] != shapes[0][0]:
+        yield f"arr_1 holds the classes of {shapes[-1][0]} images"
+    else:
+        yield from (None for _ in range(shapes[0][0]))
+
+
+def _shape_of(archive: zipfile.ZipFile, name: str) -> tuple[int, ...]:
+    """Return the shape of an array that is all there, without holding it."""
+    with archive.open(name) as file:
+        np.lib.format.read_magic(file)
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+        size = 0
+        while block := file.read(_READ_AT_ONCE):
+            size += len(block)
+    if size != math.prod(shape) * dtype.itemsize:
+        raise ValueError(f"{name} holds {size} bytes, not an array of the shape {list(shape)}")
+    return shape
 
 
 def _wds(shard: Path, job: Job) -> Looks:

@@ -6,6 +6,8 @@ import argparse
 import sys
 from collections.abc import Callable, Mapping
 
+import numpy as np
+
 from forger.bulk.verify import verify
 from forger.client import Client
 from forger.errors import Misuse
@@ -82,6 +84,7 @@ def bulk(client: Client, given: argparse.Namespace) -> int:
         "sink": given.sink,
         "class_label": class_label_of(given.class_label),
         "resume": given.resume,
+        "allow_missing": given.allow_missing,
         "concurrency": given.concurrency,
         "progress": False if given.quiet else None,
     }
@@ -90,11 +93,12 @@ def bulk(client: Client, given: argparse.Namespace) -> int:
     for index, reason in list(report.failures.items())[:_MOST_TOLD]:
         print(f"image {index} cannot be drawn: {reason}", file=sys.stderr)
     if report.failures:
-        print(
-            f"{len(report.failures)} of {job.n} images cannot be drawn; the same command with --resume tries "
-            "them again",
-            file=sys.stderr,
+        way_out = (
+            "it is finished without them"
+            if report.is_finished
+            else "--resume tries them again, --resume --allow-missing finishes without them"
         )
+        print(f"{len(report.failures)} of {job.n} images cannot be drawn: {way_out}", file=sys.stderr)
         return 1
     rate = f", {report.drawn / report.seconds:.0f} a second" if report.drawn else ""
     told = f"{job.n} images of {job.model}:{job.version}, seed {job.seed}"
@@ -156,7 +160,9 @@ def truncation_of(text: str | None) -> tuple[str, float] | None:
 
 def _save_grid(drawn: Drawn, path: str) -> None:
     try:
-        if len(drawn) == 1:
+        if path.lower().endswith(".npy"):
+            np.save(path, drawn.array)
+        elif len(drawn) == 1:
             drawn[0].save(path)
         else:
             drawn.grid().save(path)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from forger.bulk.files import whole_file
-from forger.bulk.pieces import Piece
+from forger.bulk.pieces import NO_CLASS, Piece
 from forger.bulk.sinks.sink import Sink, class_index
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -42,7 +42,9 @@ class ZipSink(Sink):
                     for entry in part.infolist():
                         labels.append([entry.filename, int(entry.comment)])
                         archive.writestr(zipfile.ZipInfo(entry.filename, _EPOCH), part.read(entry))
-            listed = {"labels": labels if self.job.classes is not None else None}
+            # These tools know of no mixtures: with one, there are no labels at all.
+            has_labels = self.job.classes is not None and all(label != NO_CLASS for _, label in labels)
+            listed = {"labels": labels if has_labels else None}
             archive.writestr(zipfile.ZipInfo("dataset.json", _EPOCH), json.dumps(listed))
         return [self.place]
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import quote
 
-from forger.bulk.files import sync_folder, whole_file, write_whole
+from forger.bulk.files import whole_file, write_whole
 from forger.bulk.pieces import File, Piece
 from forger.bulk.sinks.sink import Sink, class_index
 
-_METADATA = "metadata.jsonl"
+METADATA = "metadata.jsonl"
 _MIXTURE = "mixture"
 _UNLABELLED = "images"
 
@@ -35,22 +35,15 @@ class FolderSink(Sink):
 
     def write(self, segment: int, pieces: Sequence[Piece]) -> None:
         """Write a segment's files, bring them to the disk, then tell of them."""
-        lines, folders = [], set()
-        for piece in pieces:
-            for file in piece.files:
-                name = f"{_folder_of(file)}/{file.index:08d}.png"
-                path = self.place / name
-                folders.add(path.parent)
-                write_whole(path, file.content)
-                lines.append(json.dumps(_facts(name, file)).encode() + b"\n")
-        for folder in folders:
-            sync_folder(folder)
+        named = {f"{_folder_of(file)}/{file.index:08d}.png": file for piece in pieces for file in piece.files}
+        write_whole(self.place, {name: file.content for name, file in named.items()})
+        lines = [json.dumps(_facts(name, file)).encode() + b"\n" for name, file in named.items()]
         with whole_file(self._part(segment)) as written:
             written.writelines(lines)
 
     def assemble(self) -> Sequence[Path]:
         """Join the metadata; folders of classes that were never drawn go."""
-        metadata = self.place / _METADATA
+        metadata = self.place / METADATA
         with whole_file(metadata) as written:
             for segment in range(self.job.segments):
                 with self._part(segment).open("rb") as part:

@@ -33,9 +33,10 @@ class NpzSink(Sink):
     def write(self, segment: int, pieces: Sequence[Piece]) -> None:
         """Write a segment: its labels first, so that where its rows are it is whole."""
         if self.job.classes is not None:
-            labels = np.concatenate([piece.labels for piece in pieces if piece.labels is not None])
             with whole_file(self._labels(segment)) as file:
-                file.write(labels.astype("<i8").tobytes())
+                for piece in pieces:
+                    assert piece.labels is not None, "a model with classes tells them"
+                    file.write(piece.labels.astype("<i8").tobytes())
         with whole_file(self._rows(segment)) as file:
             for piece in pieces:
                 assert piece.array is not None, "this sink is given arrays"
@@ -45,16 +46,12 @@ class NpzSink(Sink):
         """Copy the segments' bytes behind the heads of two arrays."""
         with whole_file(self.place) as written, zipfile.ZipFile(written, "w", zipfile.ZIP_STORED) as archive:
             dtype = np.dtype(np.uint8 if self.job.draws_images else "<f4")
-            self._array(
-                archive,
-                "arr_0",
-                (self.job.n, *self.job.shape),
-                dtype,
-                [self._rows(k) for k in range(self.job.segments)],
-            )
+            count = self.job.n - len(self.missing())
+            rows = [self._rows(k) for k in range(self.job.segments)]
+            self._array(archive, "arr_0", (count, *self.job.shape), dtype, rows)
             if self.job.classes is not None:
                 labels = [self._labels(k) for k in range(self.job.segments)]
-                self._array(archive, "arr_1", (self.job.n,), np.dtype("<i8"), labels)
+                self._array(archive, "arr_1", (count,), np.dtype("<i8"), labels)
         return [self.place]
 
     def _array(

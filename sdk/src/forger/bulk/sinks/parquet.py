@@ -56,7 +56,7 @@ class ParquetSink(Sink):
             schema=pa.schema(columns, metadata=told),
         )
         with whole_file(self._shard(segment)) as written:
-            parquet.write_table(table, written, compression="none", row_group_size=len(files))
+            parquet.write_table(table, written, compression="none", row_group_size=max(1, len(files)))
 
     def assemble(self) -> Sequence[Path]:
         """Return the shards: they are what was asked for."""
