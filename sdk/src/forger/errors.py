@@ -11,6 +11,7 @@
     ├── ChangedJob                what lies there was begun with other arguments
     └── Problem                   the service says why not (application/problem+json, RFC 9457)
         ├── MalformedJson         400
+        ├── MalformedRequest      400  what came was no HTTP
         ├── Unauthorized          401  a key is needed, or not this one
         ├── Forbidden             403  the key is good, but not for this
         ├── UnknownModel          404
@@ -19,12 +20,14 @@
         ├── NotAcceptable         406
         ├── RequestTimedOut       408
         ├── StaleDigest           409
+        ├── ModelConflict         409  what an operator asked for contradicts what is served
+        ├── UnusableModel         409  a version that cannot be served, and why
         ├── BodyTooLarge          413
         ├── UnsupportedMediaType  415
         ├── InvalidInput          422  ``errors`` points at each wrong value and says what is allowed
         ├── RateLimited           429  this key has had its share for now
         ├── QueueFull             429  the service has
-        ├── HeadersTooLarge       431
+        ├── HeadTooLarge          431
         ├── ModelOutput           500  this latent drives the model out of its range
         ├── Unexpected            500  a fault of the service
         ├── Unavailable           503
@@ -115,6 +118,12 @@ class MalformedJson(Problem):
     slug = "malformed-json"
 
 
+class MalformedRequest(Problem):
+    """400: what came was no HTTP."""
+
+    slug = "malformed-request"
+
+
 class Unauthorized(Problem):
     """401: a key is needed, or not this one."""
 
@@ -163,6 +172,18 @@ class StaleDigest(Problem):
     slug = "stale-digest"
 
 
+class ModelConflict(Problem):
+    """409: what an operator asked for contradicts what is served."""
+
+    slug = "model-conflict"
+
+
+class UnusableModel(Problem):
+    """409: a version that cannot be served; ``detail`` says why."""
+
+    slug = "unusable-model"
+
+
 class BodyTooLarge(Problem):
     """413."""
 
@@ -193,10 +214,10 @@ class QueueFull(Problem):
     slug = "queue-full"
 
 
-class HeadersTooLarge(Problem):
+class HeadTooLarge(Problem):
     """431."""
 
-    slug = "headers-too-large"
+    slug = "head-too-large"
 
 
 class ModelOutput(Problem):
