@@ -67,16 +67,12 @@ class _Run:
         self.begun = begun
         self.is_long = batch[0][0].is_long_for(queue.backend)
         self.under_way = [job for job, _ in batch]
-        self.end_early: Callable[[], None] = _nothing
+        self.end_early: Callable[[], None] = lambda: None  # until it is begun
 
     @property
     def is_for_nobody(self) -> bool:
         """Whether no caller waits for what is under way."""
         return all(job.done.done() for job in self.under_way)
-
-
-def _nothing() -> None:
-    """There is nothing to end yet."""
 
 
 class Batcher:

@@ -12,7 +12,6 @@ from typing import Any
 
 from service.jobs import Backend, Job
 
-
 # Runs take now longer, now shorter.
 _MARGIN = 1.25
 
