@@ -7,6 +7,7 @@ What it promises:
 
 - At most ``backend.queue_limit`` rows wait for a backend; more are refused with ``QueueFull``.
 - No run holds more than ``backend.max_batch`` rows; a larger job becomes several runs.
+- Where more wait than run, those go first that can still be done in time.
 - Nothing is started after its deadline, or after its caller was cancelled; a run under way is ended early
   once none of its callers remains.
 - Rows are shared out fairly. A job of more rows than ``backend.quantum`` is *long*, others are short. Short
@@ -26,7 +27,6 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from itertools import islice
 from operator import attrgetter
 from typing import Any, Protocol
 
@@ -60,21 +60,19 @@ _EXPECTED_S = 0.25
 class _Run:
     """One call of a backend: the parts that it is of, and the way to end it early."""
 
-    def __init__(self, backend: Backend[Any, Any], batch: _Batch) -> None:
-        self.backend = backend
+    def __init__(self, queue: Queue, batch: _Batch, begun: float) -> None:
+        self.queue = queue
+        self.backend = queue.backend
         self.batch = batch
-        self.is_long = batch[0][0].is_long_for(backend)
+        self.begun = begun
+        self.is_long = batch[0][0].is_long_for(queue.backend)
         self.under_way = [job for job, _ in batch]
-        self.end_early: Callable[[], None] = _nothing
+        self.end_early: Callable[[], None] = lambda: None  # until it is begun
 
     @property
     def is_for_nobody(self) -> bool:
         """Whether no caller waits for what is under way."""
         return all(job.done.done() for job in self.under_way)
-
-
-def _nothing() -> None:
-    """There is nothing to end yet."""
 
 
 class Batcher:
@@ -202,7 +200,7 @@ class Batcher:
             if batch:
                 self._turn += 1
                 queue.last_turn = self._turn
-                self._begin(queue.backend, batch)
+                self._begin(queue, batch)
                 return True
         return False
 
@@ -220,16 +218,16 @@ class Batcher:
                     most, jobs = min(most, queue.backend.quantum), 1
                 elif self._busy_with_long == self._lanes - 1:
                     continue
-            candidates = islice((job for job in line if job.alive(now)), jobs)
-            batch = _taken(line, list(candidates), most)
+            batch = _taken(line, queue.candidates(line, jobs, now), most)
             if batch:
                 queue.last_was_short = line is queue.short
                 self._count(queue, -sum(part.rows for _, part in batch))
                 return batch
         return []
 
-    def _begin(self, backend: Backend[Any, Any], batch: _Batch) -> None:
-        run = _Run(backend, batch)
+    def _begin(self, queue: Queue, batch: _Batch) -> None:
+        backend = queue.backend
+        run = _Run(queue, batch, asyncio.get_running_loop().time())
         self._runs.add(run)
         self._busy_with_long += run.is_long
         rows = sum(part.rows for _, part in batch)
@@ -253,6 +251,8 @@ class Batcher:
             return
         self._runs.remove(run)
         self._busy_with_long -= run.is_long
+        if not isinstance(outcomes, Exception):
+            run.queue.run_took(asyncio.get_running_loop().time() - run.begun)
         now = self._stopwatch()
         self._pump()
         of_each = [outcomes] if isinstance(outcomes, Exception) else outcomes

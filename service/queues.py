@@ -7,9 +7,13 @@ import contextlib
 import weakref
 from collections import deque
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
 from service.jobs import Backend, Job
+
+# Runs take now longer, now shorter.
+_MARGIN = 1.25
 
 
 class Queue:
@@ -22,6 +26,28 @@ class Queue:
         self.rows = 0
         self.last_turn = 0
         self.last_was_short = False
+        self.run_s = 0.0
+        """How long a run takes, of late."""
+
+    def run_took(self, seconds: float) -> None:
+        """Take in how long a run took."""
+        self.run_s += (seconds - self.run_s) / 8
+
+    def candidates(self, line: deque[Job[Any, Any]], most: int, now: float) -> list[Job[Any, Any]]:
+        """Return up to so many jobs of a line whose time is not up, first come, first served.
+
+        Where more wait than run, those go first that can still be done in time: behind a queue as long as the
+        deadline, who has waited longest would otherwise be begun with no time left, one and all.
+        """
+        living = [job for job in islice(line, most) if job.alive(now)]
+        if len(line) <= most and len(living) == len(line):
+            return living
+        soon = now + _MARGIN * self.run_s
+        in_time = list(islice((job for job in line if job.alive(soon)), most))
+        if len(in_time) == most:
+            return in_time
+        late = (job for job in line if job.alive(now) and not job.alive(soon))
+        return in_time + list(islice(late, most - len(in_time)))
 
     def line_of(self, job: Job[Any, Any]) -> deque[Job[Any, Any]]:
         """Return the line in which a job waits."""

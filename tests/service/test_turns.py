@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 
 import pytest
 
 from service.batcher import Batcher
+from service.errors import DeadlineExceeded, QueueFull
 from service.jobs import Part
 from tests.fakes.backends import FOREVER, Load, RecordingBackend, RecordingObserver, load
 from tests.fakes.virtual_time import run_virtually
@@ -124,3 +126,45 @@ def test_busy_models_take_turns() -> None:
 
     run_virtually(play())
     assert [run.at for run in other.runs] == [1.0]
+
+
+def test_under_too_much_load_what_is_begun_is_mostly_done_in_time() -> None:
+    """Three times what can be done, for a minute: who can no longer be done in time does not go first."""
+    backend = RecordingBackend(max_batch=4, seconds=0.05)
+    done = 0
+
+    async def play() -> None:
+        nonlocal done
+        loop = asyncio.get_running_loop()
+        batcher = Batcher(1, RecordingObserver())
+
+        async def ask(number: int) -> None:
+            nonlocal done
+            with contextlib.suppress(DeadlineExceeded, QueueFull):
+                await batcher.submit(backend, load(f"{number}", 1), 1, loop.time() + 0.2)
+                done += 1
+
+        asked = []
+        for number in range(60 * 240):
+            asked.append(asyncio.ensure_future(ask(number)))
+            await asyncio.sleep(1 / 240)
+        await asyncio.gather(*asked)
+
+    run_virtually(play())
+    begun = sum(run.rows for run in backend.runs)
+    assert begun > 60 * 70
+    assert done > 0.9 * begun
+
+
+def test_who_can_hardly_be_done_in_time_is_tried_where_nobody_else_waits() -> None:
+    backend = RecordingBackend(max_batch=4, seconds=1.0)
+
+    async def play() -> None:
+        loop = asyncio.get_running_loop()
+        batcher = Batcher(1, RecordingObserver())
+        for _ in range(30):
+            await batcher.submit(backend, load("usual", 1), 1, FOREVER)
+        backend.seconds = 0.01
+        await batcher.submit(backend, load("hasty", 1), 1, loop.time() + 0.02)
+
+    run_virtually(play())
