@@ -36,7 +36,7 @@ serve: $(SERVE_READY) ## serve models/ on HOST (127.0.0.1) and PORT (3000)
 	@exec $(SERVE_PYTHON) -m service
 
 test: $(DEV_READY) ## run the tests; ARGS="-k batcher" passes options to pytest
-	@$(DEV_PYTHON) -m pytest $(ARGS)
+	@$(DEV_PYTHON) -m pytest --numprocesses auto --dist worksteal $(ARGS)
 
 # ARGS="--requests 100000 --seed 7" sends more, and others.
 fuzz: $(DEV_READY) ## send 20,000 requests made of the API's document to a server over models/
