@@ -188,8 +188,8 @@ def _take(event: Any, report: Report) -> None:
 def _asked_for(check: Any, response: Any, case: Any) -> bool:
     """Tell whether the failure is the right answer.
 
-    Who has no time is told so with 504. A header that the document does not know is passed by, as HTTP wants it;
-    the check knows that, but not beside a header that the document does know.
+    Who has no time is told so with 504. A header that the document does not know is passed by, as HTTP wants
+    it; the check knows that, but not beside a header that the document does know.
     """
     names = {name.lower() for name in case.headers}
     if check.name == "negative_data_rejection" and _UNKNOWN_HEADER in names:
