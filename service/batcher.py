@@ -62,7 +62,6 @@ class _Run:
 
     def __init__(self, queue: Queue, batch: _Batch, begun: float) -> None:
         self.queue = queue
-        self.backend = queue.backend
         self.batch = batch
         self.begun = begun
         self.is_long = batch[0][0].is_long_for(queue.backend)
@@ -271,7 +270,7 @@ class Batcher:
                 continue
             done: asyncio.Future[Outcomes[Any]] = loop.create_future()
             run.under_way = [job]
-            run.end_early = run.backend.run([part], done.set_result, alone=False)
+            run.end_early = run.queue.backend.run([part], done.set_result, alone=False)
             outcome = await done
             outcomes.append(outcome if isinstance(outcome, Exception) else outcome[0])
         self._end(run, outcomes)

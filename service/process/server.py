@@ -21,6 +21,9 @@ from service.process.listener import refuse_newcomers
 
 logger = logging.getLogger("forger")
 
+READY = b"ready"
+"""What a worker says on its link when it answers requests."""
+
 # For so long at least the closed door is shown: probes see it, and clients in the middle of a series of
 # requests are told to connect elsewhere instead of losing their connection.
 _SHOWN_S = 0.3
@@ -89,7 +92,3 @@ class DrainingServer(uvicorn.Server):
             refuse_newcomers(listener)
         await asyncio.sleep(_LAST_WORD_S)
         await super().shutdown(sockets)
-
-
-READY = b"ready"
-"""What a worker says on its link when it answers requests."""

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 import uvloop
 
+from service.engine import Engine
+from tests.fakes.house import House, grey
 from tests.fakes.listening import QUICK, ROOMY, App, Listening, listening, running_loop
-from tests.fakes.models import write_models
+from tests.fakes.models import write_model, write_models
 from tests.fakes.site import LocalService, local_service
 
 
@@ -26,6 +28,21 @@ def service(models_dir: Path) -> Iterator[LocalService]:
     """A service over all fake models; the default is the conditional one."""
     with local_service(models_dir, default_model="grey") as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Engine]:
+    """An engine of one thread."""
+    running = Engine("cpu", threads=1)
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def house(tmp_path: Path, engine: Engine) -> House:
+    """A directory of models that begins with the first version of one, and what keeps in step with it."""
+    write_model(tmp_path, grey(1))
+    return House(tmp_path, engine)
 
 
 @pytest.fixture(params=["httptools", "h11", "httptools on asyncio"])

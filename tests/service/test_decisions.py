@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,19 +15,6 @@ from service.models.decisions import DecisionStore
 from service.models.served import ServedModel
 from tests.fakes.house import House, grey
 from tests.fakes.models import write_model
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    running = Engine("cpu", threads=1)
-    yield running
-    running.close()
-
-
-@pytest.fixture
-def house(tmp_path: Path, engine: Engine) -> House:
-    write_model(tmp_path, grey(1))
-    return House(tmp_path, engine)
 
 
 def test_a_pinned_version_is_current_whatever_comes(house: House) -> None:

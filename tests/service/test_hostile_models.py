@@ -28,13 +28,6 @@ _MOST_KIBYTES = 1_200_000
 _PATIENCE_S = 60
 
 
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    running = Engine("cpu", threads=1)
-    yield running
-    running.close()
-
-
 @pytest.fixture(autouse=True)
 def _bounded_memory() -> Iterator[None]:
     """No directory makes the process grow by much more than a gibibyte, however many it asks for."""

@@ -7,7 +7,7 @@ import logging
 import shutil
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,19 +16,6 @@ from service.engine import Engine
 from service.errors import InvalidSettings
 from tests.fakes.house import House, grey
 from tests.fakes.models import COLOUR, FakeModel, write_model
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    running = Engine("cpu", threads=1)
-    yield running
-    running.close()
-
-
-@pytest.fixture
-def house(tmp_path: Path, engine: Engine) -> House:
-    write_model(tmp_path, grey(1))
-    return House(tmp_path, engine)
 
 
 def test_a_version_that_appears_is_served_and_one_that_goes_is_not(house: House) -> None:

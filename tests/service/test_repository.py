@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,13 +29,6 @@ from service.models.variant import FLOAT16, chosen_variant
 from service.models.verification import verified
 from service.settings import Settings, load_settings
 from tests.fakes.models import COLOUR, CONDITIONAL, VECTOR, FakeModel, write_model, write_models
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    running = Engine("cpu", threads=1)
-    yield running
-    running.close()
 
 
 def settings_for(root: Path, **extra: str) -> Settings:
