@@ -15,6 +15,10 @@ from typing import TypeVar
 
 import torch
 import torch.distributed as torch_distributed
+
+# Its functions keep whatever group there is when it is imported, and torch imports it with the first
+# optimizer: the group's threads would outlive the run, and now and then abort the process at its very end.
+import torch.distributed.nn.functional
 from torch import Tensor
 
 from training.errors import TrainingError

@@ -144,6 +144,11 @@ def test_a_disk_that_is_full_for_the_first_process_ends_all(together: Path) -> N
     assert [note["full_disk"] for note in notes] == ["OSError", "ProcessLost"]
 
 
+def test_no_thread_outlives_the_connection(together: Path) -> None:
+    for rank in (0, 1):
+        assert json.loads((together / f"rank-{rank}" / "notes.json").read_text())["threads"] == []
+
+
 def _free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
