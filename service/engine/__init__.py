@@ -6,7 +6,8 @@ from service.engine.devices import CPU_PROVIDER, CUDA_PROVIDER, RUNTIME_VERSION,
 from service.engine.engine import Engine
 from service.engine.halt import Halt
 from service.engine.lanes import Lanes
-from service.engine.session import Graph, Output, Session
+from service.engine.proof import document_of, measured, proof_in
+from service.engine.session import Graph, Output, Proof, Session
 
 __all__ = [
     "CPU_PROVIDER",
@@ -18,6 +19,10 @@ __all__ = [
     "Halt",
     "Lanes",
     "Output",
+    "Proof",
     "Session",
     "choose_device",
+    "document_of",
+    "measured",
+    "proof_in",
 ]

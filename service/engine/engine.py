@@ -8,7 +8,8 @@ import onnxruntime
 
 from service.engine.devices import CPU_PROVIDER, CUDA_PROVIDER, choose_device, providers
 from service.engine.lanes import Lanes
-from service.engine.session import Graph, Session
+from service.engine.proof import measured
+from service.engine.session import Graph, Proof, Session
 from service.errors import InvalidSettings
 
 _WIDE_THREADS = 2
@@ -24,15 +25,20 @@ class Engine:
         self.threads = threads
         self.lanes = Lanes(threads)
 
-    def load(self, model: bytes, graph: Graph, *, max_batch: int) -> Session:
-        """Make a session of an ONNX file's bytes; raises whatever ONNX Runtime finds wrong with them."""
-        wide = None
+    def load(self, model: bytes, graph: Graph, *, max_batch: int, proof: Proof | None = None) -> Session:
+        """Make a session of an ONNX file's bytes; raises whatever ONNX Runtime finds wrong with them.
+
+        Without a proof of how it may be run, that is measured.
+        """
+        wide, may_be_wide = None, self.device == "cpu" and self.threads >= _WIDE_THREADS
         narrow = self._runtime(model, threads=1)
-        if self.device == "cpu" and self.threads >= _WIDE_THREADS and len(model) <= _SMALL_ENOUGH_TWICE:
+        if may_be_wide and len(model) <= _SMALL_ENOUGH_TWICE and (proof is None or proof.wide):
             wide = self._runtime(model, threads=_WIDE_THREADS)
-        return Session(
-            narrow, graph, max_batch=max_batch, device=self.device, wide=wide, threads=self.threads
-        )
+        if proof is None:
+            proof = measured(
+                narrow, graph, max_batch=max_batch, device=self.device, wide=wide, threads=self.threads
+            )
+        return Session(narrow, graph, proof, max_batch=max_batch, wide=wide)
 
     def _runtime(self, model: bytes, threads: int) -> Any:  # noqa: ANN401 - onnxruntime is untyped
         options = onnxruntime.SessionOptions()

@@ -13,7 +13,12 @@ class Padding:
     """A rule by which a run's rows are filled up with zeros."""
 
     name: str
-    size: Callable[[int], int]
+    rule: Callable[[int], int]
+    most: int
+
+    def size(self, rows: int) -> int:
+        """Return how many rows are run for so many, 1 to ``most``."""
+        return min(self.rule(rows), self.most)
 
 
 def _next_power_of_two(rows: int) -> int:
@@ -25,15 +30,16 @@ def paddings(max_batch: int, device: Device) -> list[Padding]:
 
     On CUDA shapes are few from the start: kernels are chosen again for every new one.
     """
-    buckets = Padding("powers of two", _next_power_of_two)
-    fixed = Padding(f"always {max_batch}", lambda _rows: max_batch)
-    if device == "cuda":
-        return [buckets, fixed]
-    free = Padding("none", lambda rows: rows)
-    pairs = Padding("at least 2", lambda rows: max(rows, 2))
-    fours = Padding("multiples of 4", lambda rows: -(-rows // 4) * 4)
-    eights = Padding("multiples of 8", lambda rows: -(-rows // 8) * 8)
-    return [free, pairs, fours, eights, buckets, fixed]
+    rules: dict[str, Callable[[int], int]] = {}
+    if device == "cpu":
+        rules = {
+            "none": lambda rows: rows,
+            "at least 2": lambda rows: max(rows, 2),
+            "multiples of 4": lambda rows: -(-rows // 4) * 4,
+            "multiples of 8": lambda rows: -(-rows // 8) * 8,
+        }
+    rules |= {"powers of two": _next_power_of_two, f"always {max_batch}": lambda _rows: max_batch}
+    return [Padding(name, rule, max_batch) for name, rule in rules.items()]
 
 
 def probed_batches(max_batch: int) -> list[int]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import onnx
@@ -13,7 +14,7 @@ from contract.latents import graph_input, standard_normal
 from contract.layout import PREVIEW_FILE, ModelDirectory
 from contract.manifest import Canary, ImageOutput, Manifest
 from service.backend import ModelBackend, rows_per_request, rows_per_run
-from service.engine import Engine, Graph, Session
+from service.engine import Engine, Graph, Proof, Session, proof_in
 from service.errors import ForgerError, UnusableModel
 from service.models.graph_file import audited
 from service.models.pixel_graph import PIXELS, SUMS, with_pixels
@@ -24,22 +25,25 @@ from service.settings import Settings
 
 logger = logging.getLogger("forger.repository")
 
+Measured = Mapping[str, Any]
+"""What another process found out of how a model's sessions may be run, see :mod:`service.engine.proof`."""
+
 
 def load_model(
     directory: ModelDirectory,
     settings: Settings,
     engine: Engine,
     observe_inference: Callable[[str, int, float], None],
-    try_first: Callable[[ModelDirectory, str], None] | None = None,
+    try_first: Callable[[ModelDirectory, str], Measured | None] | None = None,
 ) -> ServedModel:
     """Verify, load and prove one model directory; raises ``UnusableModel`` saying what is wrong.
 
-    ``try_first`` is told of the directory and its digest before its graph is looked at, and may refuse it.
+    ``try_first`` is told of the directory and its digest before its graph is looked at; it may refuse it, and
+    return what it measured.
     """
     content = verified(directory, settings.model_budget_bytes)
-    if try_first is not None:
-        try_first(directory, content.digest)
-    return loaded(content, settings, engine, observe_inference)
+    measured = None if try_first is None else try_first(directory, content.digest)
+    return loaded(content, settings, engine, observe_inference, measured)
 
 
 def loaded(
@@ -47,6 +51,7 @@ def loaded(
     settings: Settings,
     engine: Engine,
     observe_inference: Callable[[str, int, float], None],
+    measured: Measured | None = None,
 ) -> ServedModel:
     """Load and prove what was read of a directory; raises ``UnusableModel`` saying what is wrong."""
     manifest, digest, files = content.manifest, content.digest, content.files
@@ -54,7 +59,8 @@ def loaded(
     is_image = isinstance(manifest.output, ImageOutput)
     max_batch = rows_per_run(manifest.output, settings.max_batch)
     model = audited(files[variant.file], manifest, max_batch, settings.model_budget_bytes)
-    session = proved_session(model, manifest, engine, max_batch, variant)
+    proof = None if measured is None else proof_in(measured, max_batch, engine.device)
+    session = proved_session(model, manifest, engine, max_batch, variant, proof)
     backend = ModelBackend(
         session,
         manifest.latent,
@@ -80,8 +86,8 @@ def loaded(
         backend=backend,
         provider=session.provider,
         precision=variant.precision,
-        bit_identical=session.bit_identical,
-        padding=session.padding.name,
+        bit_identical=session.proof.bit_identical,
+        padding=session.proof.padding.name,
         max_rows=min(settings.max_images if is_image else settings.max_vectors, max_drawn),
         max_frames=min(settings.max_frames, max_drawn),
         max_drawn=max_drawn,
@@ -90,11 +96,16 @@ def loaded(
 
 
 def proved_session(
-    model: onnx.ModelProto, manifest: Manifest, engine: Engine, max_batch: int, variant: Variant
+    model: onnx.ModelProto,
+    manifest: Manifest,
+    engine: Engine,
+    max_batch: int,
+    variant: Variant,
+    proof: Proof | None = None,
 ) -> Session:
     """Load a graph, and draw its canaries; raises ``UnusableModel``, whatever ONNX Runtime stumbles over."""
     try:
-        session = _session(model, manifest, engine, max_batch)
+        session = _session(model, manifest, engine, max_batch, proof)
         for canary in manifest.canaries:
             _prove(canary, session, manifest, variant)
     except ForgerError:
@@ -104,7 +115,9 @@ def proved_session(
     return session
 
 
-def _session(model: onnx.ModelProto, manifest: Manifest, engine: Engine, max_batch: int) -> Session:
+def _session(
+    model: onnx.ModelProto, manifest: Manifest, engine: Engine, max_batch: int, proof: Proof | None
+) -> Session:
     """Load a graph, with the pixel rule in it if it draws images."""
     is_image = isinstance(manifest.output, ImageOutput)
     graph = Graph(
@@ -118,7 +131,7 @@ def _session(model: onnx.ModelProto, manifest: Manifest, engine: Engine, max_bat
     in_pixels = with_pixels(model, graph.output) if is_image else None
     if in_pixels is not None:
         model, graph = in_pixels, replace(graph, pixels=PIXELS, sums=SUMS)
-    return engine.load(model.SerializeToString(), graph, max_batch=max_batch)
+    return engine.load(model.SerializeToString(), graph, max_batch=max_batch, proof=proof)
 
 
 def _prove(canary: Canary, session: Session, manifest: Manifest, variant: Variant) -> None:

@@ -12,10 +12,12 @@ import sys
 import threading
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from contract.layout import ModelDirectory
 from service.engine import RUNTIME_VERSION
 from service.errors import UnusableModel
+from service.models.loading import Measured
 from service.settings import Settings
 
 logger = logging.getLogger("forger.repository")
@@ -30,7 +32,8 @@ class Prover:
     """Tries what was never tried in a process of its own, :mod:`service.models.trial`; one call at a time.
 
     What survived is remembered by its digest, in a file beside the operator's decisions if there is one: a
-    worker that is started anew need not try it again.
+    worker that is started anew need not try it again. What was measured on the way is not written there: it
+    holds for this machine alone.
     """
 
     def __init__(self, settings: Settings, device: str, remembered: Path | None) -> None:
@@ -44,23 +47,27 @@ class Prover:
         libraries = {"onnx": version("onnx"), "onnxruntime": RUNTIME_VERSION}
         self._how = json.dumps([self._asked, libraries], sort_keys=True)
         self._remembered = remembered
-        self._survived: set[str] = set()
+        self._survived: dict[str, Measured | None] = {}
         self.command = [sys.executable, "-m", "service.models.trial", json.dumps(self._asked)]
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
         self._closed = False
 
-    def prove(self, directory: ModelDirectory, digest: str) -> None:
-        """Return once the directory's content was loaded in another process; raises ``UnusableModel``."""
+    def prove(self, directory: ModelDirectory, digest: str) -> Measured | None:
+        """Return once the directory's content was loaded in another process; raises ``UnusableModel``.
+
+        What that one measured is returned, if it holds for this one and is still known.
+        """
         key = f"{digest} {self._how}"
         if key in self._survived or key in self._read():
-            return
+            return self._survived[key]
         told = self._try(directory)
         if told["fault"] is not None:
             raise UnusableModel(str(told["fault"]))
         if told["digest"] != digest:
             raise UnusableModel("the directory changed while it was read")
-        self._remember(key)
+        self._remember(key, told["proof"] if self._asked["device"] == "cpu" else None)
+        return self._survived[key]
 
     def rest(self) -> None:
         """End the process: nothing is to be tried for a while. For the thread that tries."""
@@ -77,7 +84,7 @@ class Prover:
             if self._process is not None:
                 self._process.kill()
 
-    def _try(self, directory: ModelDirectory) -> dict[str, str | None]:
+    def _try(self, directory: ModelDirectory) -> dict[str, Any]:
         try:
             process = self._running()
             assert process.stdin is not None
@@ -90,8 +97,8 @@ class Prover:
         except (OSError, ValueError) as error:
             self.rest()
             raise UnusableModel(f"the process that tries models cannot be had: {error}") from None
-        if line:
-            told: dict[str, str | None] = json.loads(line)
+        told = _said(line)
+        if told is not None:
             return told
         self.rest()
         if not readable:
@@ -102,7 +109,7 @@ class Prover:
         with self._lock:
             if self._closed:
                 raise OSError("the service stops")
-            if self._process is None:
+            if self._process is None or self._process.poll() is not None:
                 # No setting, and so no secret, is handed over; nor is a GPU, which others may fill.
                 own = {name: value for name, value in os.environ.items() if not name.startswith("FORGER_")}
                 path = os.pathsep.join(filter(None, [str(_ROOT), own.get("PYTHONPATH")]))
@@ -113,18 +120,19 @@ class Prover:
                 )  # fmt: skip
             return self._process
 
-    def _read(self) -> set[str]:
+    def _read(self) -> dict[str, Measured | None]:
         """Return what any process remembers."""
         if self._remembered is not None:
             try:
                 with self._remembered.open(encoding="utf-8") as file:
-                    self._survived.update(file.read(_MOST_REMEMBERED_BYTES).splitlines())
+                    for key in file.read(_MOST_REMEMBERED_BYTES).splitlines():
+                        self._survived.setdefault(key, None)
             except (OSError, ValueError):
                 pass  # it is as if nothing were remembered
         return self._survived
 
-    def _remember(self, key: str) -> None:
-        self._survived.add(key)
+    def _remember(self, key: str, measured: Measured | None) -> None:
+        self._survived[key] = measured
         if self._remembered is None:
             return
         try:
@@ -132,6 +140,15 @@ class Prover:
                 file.write(key + "\n")
         except OSError as error:
             logger.warning("what was proved is not remembered: %s", error.strerror)
+
+
+def _said(line: bytes) -> dict[str, Any] | None:
+    """Return what the process says in a line, or None if it makes no sense."""
+    try:
+        told = json.loads(line)
+        return {part: told[part] for part in ("digest", "fault", "proof")}
+    except (ValueError, TypeError, KeyError):
+        return None
 
 
 def _end_of(process: subprocess.Popen[bytes]) -> str:

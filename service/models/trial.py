@@ -2,7 +2,8 @@
 
 What a graph may hold is audited, but kernels are many, and do not check all that they are told: some graphs
 that look sound end the process that loads them. This one serves nobody. It is told of directories on its
-standard input, a line each, and says of each on its standard output which content it loaded, or why not.
+standard input, a line each, and says of each on its standard output which content it loaded, and how it may
+be run, or why not.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 
 from contract.layout import ModelDirectory
 from service.backend import rows_per_run
-from service.engine import Engine
+from service.engine import Engine, Proof, document_of
 from service.errors import UnusableModel
 from service.models.graph_file import audited
 from service.models.loading import proved_session
@@ -47,35 +48,32 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for line in sys.stdin:
         root, name, version = json.loads(line)
-        digest, fault = _tried(ModelDirectory(Path(root), name, version), asked, engine)
-        said.write(json.dumps({"digest": digest, "fault": fault}) + "\n")
+        said.write(json.dumps(_tried(ModelDirectory(Path(root), name, version), asked, engine)) + "\n")
         said.flush()
 
 
-def _tried(
-    directory: ModelDirectory, asked: Mapping[str, Any], engine: Engine
-) -> tuple[str | None, str | None]:
-    digest = None
+def _tried(directory: ModelDirectory, asked: Mapping[str, Any], engine: Engine) -> dict[str, Any]:
+    told: dict[str, Any] = {"digest": None, "fault": None, "proof": None}
     try:
         content = verified(directory, asked["budget_bytes"])
-        digest = content.digest
+        told["digest"] = content.digest
         sizes = sum(len(file) for file in content.files.values())
         _limit_memory(_OWN_BYTES + 2 * asked["budget_bytes"] + _COPIES * sizes)
-        _try(content, asked, engine)
+        told["proof"] = document_of(_try(content, asked, engine))
     except UnusableModel as error:
-        return digest, str(error)
+        told["fault"] = str(error)
     except Exception as error:  # noqa: BLE001 - the fault of the directory, whatever it is
-        return digest, f"it cannot be loaded: {sentence(error)}"
-    return digest, None
+        told["fault"] = f"it cannot be loaded: {sentence(error)}"
+    return told
 
 
-def _try(content: Verified, asked: Mapping[str, Any], engine: Engine) -> None:
+def _try(content: Verified, asked: Mapping[str, Any], engine: Engine) -> Proof:
     manifest = content.manifest
     max_batch = rows_per_run(manifest.output, asked["max_batch"])
     variant = chosen_variant(manifest, asked["precision"], asked["device"])
     model = audited(content.files[variant.file], manifest, max_batch, asked["budget_bytes"])
     rows = max_batch if asked["device"] == "cpu" else min(max_batch, _ROWS_OF_OTHERS)
-    proved_session(model, manifest, engine, rows, variant)
+    return proved_session(model, manifest, engine, rows, variant).proof
 
 
 def _limit_memory(most: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -13,7 +14,18 @@ import pytest
 from onnx import TensorProto, helper
 
 from contract.pixels import to_pixels
-from service.engine import CPU_PROVIDER, CUDA_PROVIDER, Engine, Graph, Halt, Session, choose_device
+from service.engine import (
+    CPU_PROVIDER,
+    CUDA_PROVIDER,
+    Engine,
+    Graph,
+    Halt,
+    Session,
+    choose_device,
+    document_of,
+    measured,
+    proof_in,
+)
 from service.engine import devices as devices_module
 from service.engine import engine as engine_module
 from service.engine.padding import paddings
@@ -22,7 +34,9 @@ from service.models.pixel_graph import PIXELS, SUMS, with_pixels
 from tests.fakes.models import COLOUR, CONDITIONAL, FakeModel, build_graph
 
 NUMBERS = Graph("latent", None, "value", dim=3, classes=None, is_image=False)
-
+CONDITIONAL_GRAPH = Graph(
+    "latent", "class_weights", "image", dim=CONDITIONAL.dim, classes=len(CONDITIONAL.classes), is_image=True
+)
 
 Feed = dict[str, np.ndarray]
 
@@ -47,9 +61,15 @@ class QuirkyRuntime:
 
 def session(quirk, max_batch: int = 32, device: str = "cpu") -> tuple[Session, QuirkyRuntime]:
     runtime = QuirkyRuntime(quirk)
-    loaded = Session(runtime, NUMBERS, max_batch=max_batch, device=device)
+    loaded = proved(runtime, NUMBERS, max_batch, device)
     runtime.sizes.clear()
     return loaded, runtime
+
+
+def proved(narrow, graph: Graph, max_batch: int, device: str = "cpu", wide=None) -> Session:
+    """Return a session that runs as was measured."""
+    proof = measured(narrow, graph, max_batch=max_batch, device=device, wide=wide)
+    return Session(narrow, graph, proof, max_batch=max_batch, wide=wide)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +85,7 @@ def session(quirk, max_batch: int = 32, device: str = "cpu") -> tuple[Session, Q
 )
 def test_the_least_padding_is_chosen_under_which_rows_keep_their_bits(quirk, padding: str) -> None:
     loaded, _ = session(quirk)
-    assert (loaded.padding.name, loaded.bit_identical) == (padding, True)
+    assert (loaded.proof.padding.name, loaded.proof.bit_identical) == (padding, True)
     rows = np.arange(96, dtype=np.float32).reshape(32, 3)
     together = loaded.draw(rows, None).values
     for size in range(1, 33):
@@ -76,19 +96,32 @@ def test_the_least_padding_is_chosen_under_which_rows_keep_their_bits(quirk, pad
 def test_kernels_that_change_for_large_batches_only_are_found_too(above: int) -> None:
     """Runs of vectors hold up to 2,048 rows."""
     loaded, _ = session(lambda rows: rows > above and rows % 4 != 0, max_batch=2048)
-    assert (loaded.padding.name, loaded.bit_identical) == ("multiples of 4", True)
+    assert (loaded.proof.padding.name, loaded.proof.bit_identical) == ("multiples of 4", True)
 
 
 def test_probing_is_cheap() -> None:
     runtime = QuirkyRuntime(lambda rows: 0.0)
-    Session(runtime, NUMBERS, max_batch=2048, device="cpu")
+    proved(runtime, NUMBERS, max_batch=2048)
     assert sum(runtime.sizes) < 8 * 2048
 
 
 def test_hopeless_kernels_are_served_and_told() -> None:
     calls = iter(range(10**6))
     loaded, _ = session(lambda rows: next(calls))
-    assert (loaded.padding.name, loaded.bit_identical) == ("always 32", False)
+    assert (loaded.proof.padding.name, loaded.proof.bit_identical) == ("always 32", False)
+
+
+def test_a_proof_goes_to_another_process_and_what_is_none_does_not() -> None:
+    proof = measured(QuirkyRuntime(lambda rows: rows == 1), NUMBERS, max_batch=32, device="cpu")
+    document = json.loads(json.dumps(document_of(proof)))
+    assert document_of(proof_in(document, 32, "cpu")) == document
+    engine, model, graph = Engine("cpu", threads=2), build_graph(CONDITIONAL, {}), CONDITIONAL_GRAPH
+    assert engine.load(model.SerializeToString(), graph, max_batch=32, proof=proof).proof is proof
+    engine.close()
+    changes: list[dict[str, object]] = [{"quantum": 64}, {"quantum": 0}, {"quantum": "1"}, {"quantum": True}]
+    for change in [*changes, {"padding": "always 64"}, {"padding": None}]:
+        assert proof_in(document | change, 32, "cpu") is None
+    assert proof_in({}, 32, "cpu") is None
 
 
 @pytest.mark.parametrize("max_batch", [1, 3, 32, 48])
@@ -96,7 +129,7 @@ def test_padding_never_exceeds_the_largest_batch(max_batch: int) -> None:
     for device in ("cpu", "cuda"):
         for padding in paddings(max_batch, device):
             loaded, runtime = session(lambda rows: 0.0, max_batch)
-            loaded.padding = padding
+            loaded.proof = replace(loaded.proof, padding=padding)
             for rows in range(1, max_batch + 1):
                 assert len(loaded.draw(np.ones((rows, 3), np.float32), None).values) == rows
             assert max(runtime.sizes) <= max_batch
@@ -179,7 +212,7 @@ PICTURES = Graph("latent", None, "image", dim=3, classes=None, is_image=True, pi
 @pytest.mark.parametrize("wrong", [False, True])
 def test_pixels_are_the_graphs_own_if_they_follow_the_rule(wrong: bool) -> None:  # noqa: FBT001 - a parameter of the test
     painter = Painter(wrong=wrong)
-    loaded = Session(painter, PICTURES, max_batch=8, device="cpu")
+    loaded = proved(painter, PICTURES, max_batch=8)
     painter.asked.clear()
     z_ND = np.linspace(-2, 2, 12, dtype=np.float32).reshape(4, 3)
     drawn = loaded.draw(z_ND, None)
@@ -190,7 +223,7 @@ def test_pixels_are_the_graphs_own_if_they_follow_the_rule(wrong: bool) -> None:
 @pytest.mark.parametrize("wrong", [False, True])
 @pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf])
 def test_rows_that_are_no_numbers_are_told(poison: float, wrong: bool) -> None:  # noqa: FBT001 - the same
-    loaded = Session(Painter(wrong=wrong), PICTURES, max_batch=8, device="cpu")
+    loaded = proved(Painter(wrong=wrong), PICTURES, max_batch=8)
     z_ND = np.zeros((4, 3), np.float32)
     z_ND[2, 1] = poison
     assert loaded.draw(z_ND, None).finite_N.tolist() == [True, True, False, True]
@@ -199,7 +232,7 @@ def test_rows_that_are_no_numbers_are_told(poison: float, wrong: bool) -> None: 
 @pytest.mark.parametrize(("shift", "used"), [(0.0, True), (1e-6, False)])
 def test_a_lone_row_runs_wide_where_that_changes_no_bit(shift: float, used: bool) -> None:  # noqa: FBT001 - the same
     narrow, wide = Painter(), Painter(shift=shift)
-    loaded = Session(narrow, PICTURES, max_batch=8, device="cpu", wide=wide)
+    loaded = proved(narrow, PICTURES, max_batch=8, wide=wide)
     one, two = np.zeros((1, 3), np.float32), np.zeros((2, 3), np.float32)
 
     def runs() -> tuple[int, int]:
@@ -261,7 +294,7 @@ def test_how_many_rows_keep_nobody_waiting_is_measured(row_s: float, most: int, 
             time.sleep(row_s * len(feed["latent"]))
             return super().run(outputs, feed)
 
-    loaded = Session(Slow(lambda rows: 0.0), NUMBERS, max_batch=32, device="cpu")
+    loaded = proved(Slow(lambda rows: 0.0), NUMBERS, max_batch=32)
     assert 1 <= loaded.quantum <= most
     assert is_quick or not loaded.is_quick
 

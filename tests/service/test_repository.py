@@ -18,11 +18,13 @@ from contract.digests import sha256_digest
 from contract.layout import ModelDirectory
 from contract.manifest import METADATA_KEY
 from service.engine import Engine
+from service.engine import engine as engine_module
 from service.errors import InvalidSettings, UnknownModel, UnusableModel
 from service.models import loading
 from service.models.decisions import DecisionStore
 from service.models.keeper import Keeper
 from service.models.loading import load_model
+from service.models.prover import Prover
 from service.models.repository import Repository
 from service.models.served import ServedModel
 from service.models.variant import FLOAT16, chosen_variant
@@ -344,6 +346,20 @@ def test_float16_is_run_where_it_is_asked_for_on_a_gpu_and_there(
     variant = chosen_variant(manifest, wanted, device)
     assert variant.precision == precision
     assert variant.file == {"float32": "generator.onnx", "float16": "generator.fp16.onnx"}[precision]
+
+
+def test_what_another_process_measured_is_not_measured_again(
+    tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory, settings = write_model(tmp_path, CONDITIONAL), settings_for(tmp_path)
+    prover = Prover(settings, engine.device, None)
+    measured: list[object] = []
+    monkeypatch.setattr(engine_module, "measured", lambda *_, **__: measured.append(1))
+    loaded = load_model(directory, settings, engine, lambda *_: None, prover.prove)
+    prover.rest()
+    assert (loaded.bit_identical, measured) == (True, [])
+    assert refusal(directory, engine) != ""
+    assert measured == [1]
 
 
 def test_a_float16_variant_is_audited_and_proved_as_the_model_is(

@@ -62,6 +62,8 @@ def test_sound_models_pass_and_others_are_refused_with_their_reason_by_one_proce
         ("import os; input(); os.abort()", "was ended by it (SIGABRT)"),
         ("import os, signal; input(); os.kill(os.getpid(), signal.SIGSEGV)", "was ended by it (SIGSEGV)"),
         ("input(); raise SystemExit(3)", "ended with status 3"),
+        ("input(); print('{\"digest\": ', end='')", "ended with status 0"),
+        ("input(); print('[]', flush=True); input()", "was ended by it (SIGKILL)"),
     ],
 )
 def test_what_ends_the_process_is_refused_and_the_next_is_tried_by_another(
@@ -106,12 +108,13 @@ def test_a_service_that_stops_waits_for_no_trial(tmp_path: Path, prover: Prover)
 
 def test_what_survived_is_not_tried_again_by_this_or_another_worker(tmp_path: Path, prover: Prover) -> None:
     directory = write_model(tmp_path, CONDITIONAL)
-    prover.prove(directory, digest_of(directory))
+    measured = prover.prove(directory, digest_of(directory))
+    assert measured is not None
     settings = Settings(models_dir=tmp_path, max_batch=4, threads=1)
-    for again in (prover, Prover(settings, "cpu", tmp_path / "proved")):
+    for again, known in ((prover, measured), (Prover(settings, "cpu", tmp_path / "proved"), None)):
         again.command = _saying("raise SystemExit(1)")
         again.rest()
-        again.prove(directory, digest_of(directory))
+        assert again.prove(directory, digest_of(directory)) == known
     # Other bytes are another model; so is the same one that is to be run otherwise.
     wider = Prover(Settings(models_dir=tmp_path, max_batch=8, threads=1), "cpu", tmp_path / "proved")
     wider.command = _saying("raise SystemExit(1)")
@@ -149,7 +152,7 @@ def test_a_trial_is_given_little_memory(tmp_path: Path) -> None:
         "usual = trial._try\n"
         "def spy(*asked):\n"
         f"    open({str(limits)!r}, 'w').write(str(resource.getrlimit(resource.RLIMIT_AS)[0]))\n"
-        "    usual(*asked)\n"
+        "    return usual(*asked)\n"
         "trial._try = spy\n"
         "trial.main()"
     )
