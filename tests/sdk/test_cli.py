@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +158,11 @@ def test_images_that_cannot_be_drawn_end_in_status_1(forger: Forger) -> None:
         (["models", "--url", "localhost"], 2, "address"),
         ([], 2, "COMMAND"),
         (["draw"], 2, "invalid choice"),
+        (["admin"], 2, "COMMAND"),
+        (["admin", "load"], 2, "REFERENCE"),
+        (["admin", "load", "grey"], 2, "mnist:2"),
+        (["admin", "unpin", "grey:1"], 2, "'grey'"),
+        (["admin", "models"], 1, "404"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_line(
@@ -177,12 +182,22 @@ def test_a_service_that_is_not_there_is_told(forger: Forger, monkeypatch: pytest
 
 
 def test_every_command_and_option_says_what_it_is(forger: Forger) -> None:
-    (commands,) = (action for action in parser()._actions if isinstance(action, argparse._SubParsersAction))
-    assert commands.choices.keys() >= {"models", "sample", "arithmetic", "walk", "bulk", "verify", "replay"}
-    for name, command in commands.choices.items():
+    named = dict(commands_of(parser()))
+    assert named.keys() >= {"models", "sample", "arithmetic", "walk", "bulk", "verify", "replay", "admin pin"}
+    for name, command in named.items():
         assert command.description, name
         for action in command._actions:
-            assert action.help, (name, action.dest)
-        status, out, _ = forger(name, "--help")
+            assert action.help or isinstance(action, argparse._SubParsersAction), (name, action.dest)
+        status, out, _ = forger(*name.split(), "--help")
         assert status == 0
         assert out.startswith(f"usage: forger {name}")
+
+
+def commands_of(whole: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    """Yield every command, also those behind another word, by all of its words."""
+    for action in whole._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for word, one in action.choices.items():
+                yield word, one
+                for words, inner in commands_of(one):
+                    yield f"{word} {words}", inner

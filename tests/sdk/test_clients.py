@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from typing import Any
+from typing import Any, get_type_hints
 
 import httpx
 import pytest
@@ -16,27 +16,49 @@ from tests.fakes.transport import drawn, service
 KEY = "fk_secret_of_the_test"
 
 
-def test_both_clients_have_the_same_methods_with_the_same_signatures() -> None:
-    def public(kind: type) -> dict[str, str]:
-        members = inspect.getmembers(kind, inspect.isfunction)
-        return {
-            name: str(inspect.signature(member))
-            .replace("AsyncIterator", "Iterator")
-            .replace("AsyncBase", "Base")
-            for name, member in members
-            if not name.startswith("_") or name == "__init__"
-        }
+def methods(kind: type) -> dict[str, str]:
+    """Return the signatures of what may be called."""
+    return {
+        name: str(inspect.signature(member)).replace("AsyncIterator", "Iterator").replace("AsyncBase", "Base")
+        for name, member in inspect.getmembers(kind, inspect.isfunction)
+        if not name.startswith("_")
+    }
 
-    blocking, awaiting = public(Client), public(AsyncClient)
-    assert blocking.keys() == awaiting.keys()
-    assert blocking == awaiting
-    assert {"generate", "arithmetic", "interpolate", "bulk", "stream", "models", "model"} <= blocking.keys()
+
+def namespaces(kind: type) -> dict[str, type]:
+    """Return what stands behind a word of its own, as ``client.admin`` does."""
+    return {
+        name: get_type_hints(member.fget)["return"]
+        for name, member in inspect.getmembers(kind, lambda member: isinstance(member, property))
+    }
+
+
+def test_both_clients_have_the_same_methods_with_the_same_signatures() -> None:
+    assert methods(Client) == methods(AsyncClient)
+    started = [str(inspect.signature(kind.__init__)) for kind in (Client, AsyncClient)]
+    assert started[0] == started[1].replace("AsyncBase", "Base")
+    assert methods(Client).keys() >= {
+        "generate", "arithmetic", "interpolate", "bulk", "stream", "models", "model",
+    }  # fmt: skip
+
+
+def test_both_clients_have_the_same_namespaces_with_the_same_methods() -> None:
+    """Each with classes of its own: what blocks is not awaited, and the other way round."""
+    blocking, awaiting = namespaces(Client), namespaces(AsyncClient)
+    assert blocking.keys() == awaiting.keys() == {"admin"}
+    for name, kind in blocking.items():
+        assert methods(kind) == methods(awaiting[name])
+        for method in methods(kind):
+            assert not inspect.iscoroutinefunction(getattr(kind, method))
+            assert inspect.iscoroutinefunction(getattr(awaiting[name], method))
 
 
 def test_every_method_says_what_it_does() -> None:
-    for kind in (Client, AsyncClient):
-        for name, member in inspect.getmembers(kind, inspect.isfunction):
-            assert name.startswith("_") or inspect.getdoc(member), name
+    for face in (Client, AsyncClient):
+        assert all(inspect.getdoc(getattr(face, name)) for name in namespaces(face))
+        for kind in (face, *namespaces(face).values()):
+            for name in methods(kind):
+                assert inspect.getdoc(getattr(kind, name)), name
 
 
 def test_each_request_has_the_key_and_a_name_and_no_two_the_same_name() -> None:

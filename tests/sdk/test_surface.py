@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,45 +12,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from forger import AsyncClient, Client, Drawn, L, Misuse, Walk
+from forger import Client, Drawn, L, Misuse, Walk
 from forger.errors import InvalidInput, UnknownModel
 from tests.fakes.models import DIGITS
+from tests.sdk.awaited import KINDS, client_of
 
 
-class Awaited:
-    """An ``AsyncClient`` that is waited for at each call, so that one test serves both."""
-
-    def __init__(self, url: str) -> None:
-        self._runner = asyncio.Runner()
-        self._client = AsyncClient(url)
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        member = getattr(self._client, name)
-
-        def call(*given: Any, **named: Any) -> Any:
-            async def wait() -> Any:
-                returned = member(*given, **named)
-                return [item async for item in returned] if name == "stream" else await returned
-
-            return self._runner.run(wait())
-
-        return call
-
-    def __exit__(self, *_: object) -> None:
-        self._runner.run(self._client.close())
-        self._runner.close()
-
-
-@pytest.fixture(params=["blocking", "awaiting"])
+@pytest.fixture(params=KINDS)
 def both(request: pytest.FixtureRequest, server: Any) -> Iterator[Any]:
     """Each client in turn."""
-    if request.param == "blocking":
-        with Client(server.url) as client:
-            yield client
-    else:
-        awaited = Awaited(server.url)
-        yield awaited
-        awaited.__exit__()
+    with client_of(request.param, server.url) as client:
+        yield client
 
 
 def test_models(both: Any) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from forger import Client, verify
+from tests.fakes.keys import OPERATOR, operators_file
 from tests.fakes.server import ROOT, ServerProcess, environment
 
 pytestmark = pytest.mark.slow
@@ -35,15 +36,16 @@ def snippets(page: Path) -> list[tuple[str, str]]:
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """The service with the models that it ships with."""
-    home = tmp_path_factory.mktemp("tutorial") / "home"
-    with ServerProcess(home, models_dir=ROOT / "models", threads=2) as running:
+    """The service with the models that it ships with; it asks for keys, so that operators are heard."""
+    folder = tmp_path_factory.mktemp("tutorial")
+    keys = operators_file(folder)
+    with ServerProcess(folder / "home", models_dir=ROOT / "models", threads=2, keys_file=keys) as running:
         yield running
 
 
 @pytest.fixture
 def shell(service: ServerProcess, tmp_path: Path) -> dict[str, str]:
-    """The environment of a reader: a command ``forger``, and the address."""
+    """The environment of a reader: a command ``forger``, the address, and an operator's key."""
     commands = tmp_path / "commands"
     commands.mkdir()
     (commands / "forger").write_text(
@@ -55,6 +57,7 @@ def shell(service: ServerProcess, tmp_path: Path) -> dict[str, str]:
         "PATH": f"{commands}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(ROOT / "sdk/src"),
         "FORGER_URL": service.url,
+        "FORGER_API_KEY": OPERATOR,
         "HF_HOME": str(tmp_path / "cache"),
         "HF_HUB_OFFLINE": "1",
         "PYTHONWARNINGS": "error::DeprecationWarning:forger",
@@ -89,6 +92,8 @@ def test_the_pages_python_runs_from_top_to_bottom(
         assert "(28, 28, 1) 42 0 three" in told
         assert "True True" in told
         assert "120 True sha256:" in told
+        assert "digits:1 served None" in told
+        assert told.endswith("\n1\n2\nserved\n")
         assert {path.name for path in out.iterdir()} >= {
             "three.png",
             "grid.png",
@@ -117,7 +122,7 @@ def test_the_pages_commands_run_one_after_the_other(
 
 def test_the_tutorial_says_what_is_so(service: ServerProcess) -> None:
     """The shapes and links that its comments tell."""
-    with Client(service.url) as client:
+    with Client(service.url, api_key=OPERATOR) as client:
         assert client.generate(100, seed=42, class_label="balanced").array.shape == (100, 28, 28, 1)
         assert client.generate(4, seed=42, class_label="balanced").labels.tolist() == [0, 1, 2, 3]
         assert client.link(42, 0, class_label="three").endswith("/images/mnist/42/0.png?class=three")

@@ -25,7 +25,7 @@ from forger.errors import (
     TimedOut,
 )
 from forger.latents import L, Sum
-from forger.models import Model
+from forger.models import Model, Standing
 from forger.recipes import Replay, recipe_in
 from forger.results import Drawn, Item, Label, Origin, Walk
 from forger.retries import NEVER, Retries
@@ -53,6 +53,7 @@ __all__ = [
     "Replay",
     "Report",
     "Retries",
+    "Standing",
     "Sum",
     "TimedOut",
     "Verified",

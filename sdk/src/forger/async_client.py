@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar, Unpack
 import httpx
 
 from forger import requests
+from forger.admin import AsyncAdmin
 from forger.bulk.run import Report, run_bulk
 from forger.core import Core, Plan, one
 from forger.events import Events, broken_off
@@ -68,6 +69,11 @@ class AsyncClient:
     async def close(self) -> None:
         """Close the connections."""
         await self._http.aclose()
+
+    @property
+    def admin(self) -> AsyncAdmin:
+        """What an operator may ask: see :attr:`forger.Client.admin`."""
+        return AsyncAdmin(self._carry_out)
 
     async def models(self) -> list[Model]:
         """Return the current version of every model that the service has."""

@@ -11,6 +11,7 @@ from typing import Any, Self, TypeVar, Unpack
 import httpx
 
 from forger import requests
+from forger.admin import Admin
 from forger.apart import run_apart
 from forger.async_client import AsyncClient
 from forger.bulk.run import Report
@@ -66,6 +67,11 @@ class Client:
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
+
+    @property
+    def admin(self) -> Admin:
+        """What an operator may ask: to load, unload and pin versions of models, and to go back."""
+        return Admin(self._carry_out)
 
     def models(self) -> list[Model]:
         """Return the current version of every model that the service has."""

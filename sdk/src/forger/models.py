@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Self
 
 from forger.errors import BadAnswer
@@ -57,3 +57,44 @@ class Model:
             )
         except (KeyError, TypeError) as error:
             raise BadAnswer(f"what the service says of a model lacks {error}") from error
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How one version of a model stands, as ``/admin`` tells an operator."""
+
+    name: str
+    version: int
+    state: str
+    """``served``, ``loading``, ``refused`` or ``unloaded``."""
+    current: bool
+    """Whether it is what the name alone means."""
+    pinned: bool
+    digest: str | None
+    """That of the version served; None of one that is not."""
+    reason: str | None
+    """Why it is refused, or what is wrong with the directory of one that is served."""
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any]) -> Self:
+        """Return a standing of the service's document; raises ``BadAnswer`` if it is not one."""
+        try:
+            given = {field.name: document[field.name] for field in fields(cls)}
+        except (KeyError, TypeError) as error:
+            raise BadAnswer(f"what the service says of how a version stands lacks {error}") from error
+        for name, value in given.items():
+            if type(value) not in _KINDS[name]:  # not isinstance: True is no version
+                raise BadAnswer(f"how a version stands has {value!r} as its {name}")
+        return cls(**given)
+
+
+_TEXT_OR_NONE: tuple[type, ...] = (str, type(None))
+_KINDS: Mapping[str, tuple[type, ...]] = {
+    "name": (str,),
+    "version": (int,),
+    "state": (str,),
+    "current": (bool,),
+    "pinned": (bool,),
+    "digest": _TEXT_OR_NONE,
+    "reason": _TEXT_OR_NONE,
+}

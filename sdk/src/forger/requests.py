@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from forger.errors import BadAnswer, ForgerError, Misuse
 from forger.latents import L
-from forger.models import Model
+from forger.models import Model, Standing
 from forger.results import Item, Label, Origin
 
 T = TypeVar("T")
@@ -87,6 +87,23 @@ def preview(reference: str) -> Call[bytes]:
     """Return the call for the picture of what a model draws."""
     path, query = _model_path(reference)
     return Call("GET", f"{path}/preview.png", lambda response: response.content, None, "image/png", query)
+
+
+def standings() -> Call[list[Standing]]:
+    """Return the call for how every version in the service's directory of models stands."""
+    return Call("GET", "/admin/models", _standings_in)
+
+
+def reload() -> Call[list[Standing]]:
+    """Return the call that has the service look at its directory of models now."""
+    return Call("POST", "/admin/reload", _standings_in)
+
+
+def command(word: str, name: str, version: str | None = None) -> Call[Standing]:
+    """Return the call of an operator's command to a model, or to one version of it."""
+    path = f"/admin/models/{quote(name, safe='')}/{word}"
+    query = {} if version is None else {"version": version}
+    return Call("POST", path, lambda response: Standing.read(response.json()), query=query)
 
 
 def drawing(
@@ -194,6 +211,10 @@ def _plain(value: object) -> object:
 def _model_path(reference: str) -> tuple[str, dict[str, str]]:
     name, _, version = reference.partition(":")
     return f"/models/{quote(name, safe='')}", {"version": version} if version else {}
+
+
+def _standings_in(response: httpx.Response) -> list[Standing]:
+    return [Standing.read(document) for document in response.json()["data"]]
 
 
 def _read_archive(response: httpx.Response, _body: Mapping[str, Any]) -> list[Item]:

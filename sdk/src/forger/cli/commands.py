@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from forger.admin import Admin
 from forger.bulk.verify import verify
 from forger.client import Client
 from forger.errors import Misuse
 from forger.latents import parse_keyframe, parse_sum
+from forger.models import Standing
 from forger.options import Adding, Bulk, Sampling, Walking
 from forger.results import Drawn
 
 Command = Callable[[Client, argparse.Namespace], int]
 
 _MOST_TOLD = 20
+_DIGEST_SHOWN = len("sha256:") + 12
 
 
 def models(client: Client, _given: argparse.Namespace) -> int:
@@ -133,6 +136,21 @@ def replay(client: Client, given: argparse.Namespace) -> int:
     return 1
 
 
+def standings(client: Client, _given: argparse.Namespace) -> int:
+    """``forger admin models``."""
+    return _told(client.admin.models())
+
+
+def reload(client: Client, _given: argparse.Namespace) -> int:
+    """``forger admin reload``."""
+    return _told(client.admin.reload())
+
+
+def to_model(command: Callable[[Admin, str], Standing]) -> Command:
+    """Return ``forger admin load``, or what else an operator asks of one model."""
+    return lambda client, given: _told([command(client.admin, given.reference)])
+
+
 def class_label_of(text: str | None) -> int | str | Mapping[str, float] | None:
     """Return the class label that an option spells; raises ``Misuse``."""
     if text is None or "=" not in text:
@@ -156,6 +174,25 @@ def truncation_of(text: str | None) -> tuple[str, float] | None:
         return mode, float(value)
     except ValueError:
         raise Misuse(f"a truncation is like threshold:0.7, not {text!r}") from None
+
+
+def _told(standings: Sequence[Standing]) -> int:
+    """Print how versions stand, a line each, in columns; those that all leave empty are left out."""
+    rows = [
+        (
+            f"{one.name}:{one.version}",
+            one.state,
+            ", ".join(word for word in ("current", "pinned") if getattr(one, word)),
+            (one.digest or "")[:_DIGEST_SHOWN],
+            one.reason or "",
+        )
+        for one in standings
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True) if width)
+        print("  ".join(cells).rstrip())
+    return 0
 
 
 def _save_grid(drawn: Drawn, path: str) -> None:

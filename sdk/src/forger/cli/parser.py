@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
+from forger.admin import Admin
 from forger.cli import commands
 from forger.version import VERSION
 
@@ -16,6 +17,7 @@ _EXAMPLES = """examples:
   forger bulk -n 50000 --class balanced --sink wds:out/%05d.tar --resume
   forger verify out/
   forger replay image.png
+  forger admin rollback mnist
 """
 
 
@@ -31,6 +33,12 @@ class _Commands:
         one.set_defaults(run=run)
         _add_url(one, default=argparse.SUPPRESS)
         return one
+
+    def add_group(self, name: str, text: str, more: str) -> _Commands:
+        """Return what makes the commands behind a word of their own."""
+        one = self._subparsers.add_parser(name, help=text, description=f"{text.capitalize()}. {more}")
+        _add_url(one, default=argparse.SUPPRESS)
+        return _Commands(one)
 
     def add_drawing(
         self, name: str, run: commands.Command, text: str, more: str = ""
@@ -143,8 +151,29 @@ def _replay(made: _Commands) -> None:
     replay.add_argument("image", help="a PNG that the service made")
 
 
+def _admin(made: _Commands) -> None:
+    admin = made.add_group(
+        "admin",
+        "say which versions of models are served, as an operator",
+        "The service must ask for keys, and FORGER_API_KEY be one with the scope admin.",
+    )
+    admin.add("models", commands.standings, "list every version in the service's directory of models")
+    admin.add("reload", commands.reload, "look at the directory now, also at what was refused")
+    one_version, name = ("REFERENCE", "name:version"), ("NAME", "the model's name")
+    for word, command, (metavar, what), text in (
+        ("load", Admin.load, one_version, "serve a version, also one that was unloaded"),
+        ("unload", Admin.unload, one_version, "serve a version no more"),
+        ("pin", Admin.pin, ("REFERENCE", "name:version, or the name alone"),
+         "keep a version current whatever comes; by the name alone, the one that is"),
+        ("unpin", Admin.unpin, name, "let the highest version be current again"),
+        ("rollback", Admin.rollback, name, "pin the version served before the current one"),
+    ):  # fmt: skip
+        one = admin.add(word, commands.to_model(command), text)
+        one.add_argument("reference", metavar=metavar, help=what)
+
+
 _COMMANDS: tuple[Callable[[_Commands], None], ...] = (
-    _models, _sample, _arithmetic, _walk, _bulk, _verify, _replay,
+    _models, _sample, _arithmetic, _walk, _bulk, _verify, _replay, _admin,
 )  # fmt: skip
 
 
