@@ -19,7 +19,8 @@ _COLOUR_TYPES = {1: 0, 3: 2, 4: 6}
 """By the number of channels: grey, colour, colour with transparency."""
 _UP = 2
 """The filter that subtracts from each byte the one above it."""
-_LEVEL = 1
+# Levels 1 and 2, which are little quicker, give other bytes for the same small image in one process of seven.
+_LEVEL = 3
 _END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
 
 
