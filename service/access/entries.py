@@ -168,7 +168,7 @@ def _each_once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
 def _explained(error: ValidationError) -> str:
     """Return what is wrong, and never the value: somebody may have put a key where its hash belongs."""
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    field = str(first["loc"][0])
+    field = str(first["loc"][0]) if first["loc"] else ""  # of a name that is no text there is none
     if field not in _ALLOWED:
         return f"a name that is none of {', '.join(_ALLOWED)}"
     fault = "is missing" if first["type"] == "missing" else "is not what it must be"

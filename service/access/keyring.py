@@ -126,7 +126,10 @@ class Keyring:
 
     def _keep_looking(self) -> None:
         while not self._stop.wait(_LOOK_EVERY_S):
-            self.look()
+            try:
+                self.look()
+            except Exception:  # whatever it is, a key that is revoked next must not be good for ever
+                logger.exception("the keys stay as they were, as %s cannot be looked at", _SETTING)
 
     def _state_of_file(self) -> tuple[int, ...] | None:
         """Return what changes when the file does; None if it is not there."""

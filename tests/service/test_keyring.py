@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import logging
 import os
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -147,6 +148,30 @@ def test_a_broken_file_keeps_the_old_keys_and_is_logged_once(
     bob = add(file, "bob")
     ring.look()
     assert [id_of(ring, key) for key in (alice, bob)] == ["alice", "bob"]
+
+
+def test_nothing_that_a_look_stumbles_over_ends_the_watch(
+    file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Else a key that is revoked afterwards would be good for as long as the service runs."""
+    alice = add(file, "alice")
+    ring = Keyring(file=file)
+    stumbled = threading.Event()
+
+    def stumble(_path: Path) -> list[KeyEntry]:
+        monkeypatch.undo()
+        stumbled.set()
+        raise IndexError("what nobody has thought of")
+
+    monkeypatch.setattr(keyring_module, "read_entries", stumble)
+    ring.watch()
+    try:
+        remove_entry(file, "alice")
+        assert stumbled.wait(_PATIENCE_S)
+        until(lambda: ring.find(alice) is None)
+    finally:
+        ring.close()
+    assert "what nobody has thought of" in caplog.text
 
 
 def test_a_file_that_was_there_all_the_time_and_could_not_be_read_is_tried_again(

@@ -197,6 +197,7 @@ def test_a_change_that_fails_half_way_leaves_the_old_file(
         ({**ENTRY, "images": "0/minute"}, "images: .*FORGER_KEY_IMAGES"),
         ({**ENTRY, "note": "n" * 201}, "note: .*200 characters"),
         ({**ENTRY, "colour": "red"}, "a name that is none of id, hash, scopes"),
+        ({**ENTRY, "\ud800": "red"}, "a name that is none of id, hash, scopes"),
         (ENTRY, "id: line 1 has it already; allowed: one line an id"),
     ],
 )
