@@ -51,7 +51,7 @@ def check_budget(model: onnx.ModelProto, max_batch: int, most_bytes: int) -> Non
     """Raise ``UnusableModel`` if a run of 1 to ``max_batch`` rows could take more than is allowed.
 
     Constants are counted together, as they are all kept; other values from when they are made until they
-    are used for the last time.
+    are used for the last time, and outputs, also those that nobody asks for, until the end.
     """
     skeleton = _Skeleton(model)
     sizes = {1 << power for power in range(max_batch.bit_length())} | {max_batch}
@@ -90,7 +90,7 @@ class _Skeleton:
             onnx.helper.make_tensor_value_info(value.name, value.type.tensor_type.elem_type, None)
             for value in model.graph.output
         )
-        self._outputs = list(model.graph.output)
+        self._outputs = {value.name: value for value in model.graph.output}
         self._weights = {tensor.name for tensor in model.graph.initializer}
         self._known = _known_tensors(graph)
         for node in graph.node:
@@ -98,13 +98,14 @@ class _Skeleton:
         last_use = {name: place for place, node in enumerate(graph.node) for name in node.input}
         self._ended: dict[int, list[str]] = {}
         for name, place in last_use.items():
-            self._ended.setdefault(place, []).append(name)
+            if name not in self._outputs:
+                self._ended.setdefault(place, []).append(name)
 
     def cost(self, rows: int) -> tuple[int, int]:
         """Return the bytes that a run of so many rows holds at most, and its multiplications."""
         values = self._values(rows)
-        for output in self._outputs:
-            _check_output(output, values[output.name], rows)
+        for name, output in self._outputs.items():
+            _check_output(output, values[name], rows)
         constant = set(self._weights)
         kept = sum(values[name].bytes for name in constant)
         held = sum(values[name].bytes for name in self._fed)

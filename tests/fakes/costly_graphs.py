@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
-from onnx import TensorProto
+from onnx import TensorProto, helper
 
 from tests.fakes.hostile_graphs import GraphChange, add, adding
 
@@ -30,6 +30,16 @@ def kept(model: onnx.ModelProto) -> None:
     """Many constants, none of them too large: all of them are kept when they are folded."""
     for number in range(40):
         add(model, "ConstantOfShape", [_ints(2**24)], f"zeros_{number}")
+
+
+def given_out(model: onnx.ModelProto) -> None:
+    """Each value is soon used for the last time, and as an output kept to the end all the same."""
+    times = 2**13
+    last = add(model, "Tile", ["flat", _ints(1, times)], "wide")
+    for number in range(64):
+        last = add(model, "Neg", [last], f"turned_{number}")
+        shape = ["N", 30 * times]
+        model.graph.output.append(helper.make_tensor_value_info(last, TensorProto.FLOAT, shape))
 
 
 def by_value(model: onnx.ModelProto) -> None:
@@ -81,6 +91,7 @@ COSTLY: dict[str, tuple[GraphChange, str]] = {
     "a range": (adding("Range", np.int64(0), np.int64(2**40), np.int64(1)), "would hold"),
     "repetition": (doubled(40), "would hold|contradict"),
     "many constants": (kept, "would hold"),
+    "many outputs": (given_out, "would hold"),
     "a shape by value": (by_value, "cannot be known before it is computed"),
     "a wide kernel": (convolved_widely, "would hold|multiplications"),
     "powers of a matrix": (multiplied, "would take"),
