@@ -158,11 +158,6 @@ class Batcher:
             self._freed = asyncio.get_running_loop().create_future()
             await self._freed
 
-    @property
-    def draining(self) -> bool:
-        """Whether new jobs are refused."""
-        return self._draining
-
     def _count(self, queue: Queue, change: int) -> None:
         queue.rows += change
         self._observer.waiting_changed(queue.backend, queue.rows)
