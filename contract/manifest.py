@@ -226,7 +226,7 @@ class Manifest(_Frozen):
             raise ValueError(f"files must list {GENERATOR_FILE}")
         if (FLOAT16_FILE in self.files) != (self.float16_parity is not None):
             raise ValueError(f"{FLOAT16_FILE} and float16_parity must both be given or both be left out")
-        if any("/" in name or "\\" in name or name.startswith(".") for name in self.files):
+        if any(name.startswith(".") or not {"/", "\\", "\0"}.isdisjoint(name) for name in self.files):
             raise ValueError("files must be plain names inside the model directory")
         if self.classes is not None and not 1 <= len(set(self.classes)) == len(self.classes):
             raise ValueError("classes must be one or more different names")

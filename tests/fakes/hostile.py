@@ -184,6 +184,12 @@ MANIFESTS: dict[str, tuple[Change, str]] = {
         ),
         "plain names inside the model directory",
     ),
+    "a file of no possible name": (
+        lambda directory: rewrite_manifest(
+            directory, lambda document: document["files"].update({"\0": _ENTRY})
+        ),
+        "plain names inside the model directory",
+    ),
     "a file of an exbibyte": (
         lambda directory: rewrite_manifest(
             directory, lambda document: document["files"]["generator.onnx"].update(bytes=2**60)
