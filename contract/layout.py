@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,23 +59,41 @@ def parse_version(text: str) -> int | None:
     return int(text) if _VERSION.fullmatch(text) else None
 
 
-def model_directories(root: Path) -> Iterator[ModelDirectory]:
+def model_directories(
+    root: Path, unreadable: Callable[[str, OSError], object] | None = None
+) -> Iterator[ModelDirectory]:
     """Yield every model directory under ``root``, by name and then by rising version.
 
     Directories whose name is no model name or no version (half-written siblings, hidden folders)
     are passed over; whether the contents are sound is the manifest's and the service's matter.
+    Raises ``OSError`` if a folder cannot be read; ``unreadable`` is told of a model's name instead, and why
+    its folder cannot be.
     """
     if not root.is_dir():
         return
-    found = []
+    found: list[ModelDirectory] = []
     for model in root.iterdir():
-        if not is_model_name(model.name) or not model.is_dir():
-            continue
-        for candidate in model.iterdir():
-            version = parse_version(candidate.name)
-            if version is not None and candidate.is_dir():
-                found.append(ModelDirectory(root, model.name, version))
+        if is_model_name(model.name):
+            try:
+                found += _versions(root, model)
+            except FileNotFoundError:
+                continue  # it went in this very moment
+            except OSError as error:
+                if unreadable is None:
+                    raise
+                unreadable(model.name, error)
     yield from sorted(found)
+
+
+def _versions(root: Path, model: Path) -> list[ModelDirectory]:
+    if not model.is_dir():
+        return []
+    numbers = {candidate: parse_version(candidate.name) for candidate in model.iterdir()}
+    return [
+        ModelDirectory(root, model.name, number)
+        for candidate, number in numbers.items()
+        if number is not None and candidate.is_dir()
+    ]
 
 
 def next_version(root: Path, name: str) -> int:

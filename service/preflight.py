@@ -43,8 +43,15 @@ def _check_device(settings: Settings) -> None:
 
 def _check_default_model(settings: Settings) -> None:
     """Require the files of some version of the default model to be as its manifest states."""
-    directories = list(model_directories(settings.models_dir))
-    name = default_model_name(settings.default_model, (entry.name for entry in directories))
+    unreadable: dict[str, OSError] = {}
+    try:
+        directories = list(model_directories(settings.models_dir, unreadable.__setitem__))
+        name = default_model_name(settings.default_model, (entry.name for entry in directories))
+    except OSError as error:
+        raise InvalidSettings(f"FORGER_MODELS_DIR cannot be looked at: {error.strerror}") from error
+    except InvalidSettings as error:
+        others = [f"{name} cannot be looked at: {unreadable[name].strerror}" for name in unreadable]
+        raise InvalidSettings("; ".join([str(error), *others])) from error
     newest_first = [entry for entry in reversed(directories) if entry.name == name]
     faults = []
     for directory in newest_first:

@@ -6,6 +6,7 @@ never changes itself. Requests keep the model that they found; it goes when the 
 
 from __future__ import annotations
 
+import errno
 import logging
 import threading
 from collections.abc import Callable
@@ -63,7 +64,7 @@ class Keeper:
         self._rest = rest
         self._decisions = Decisions()
         self._default = ""
-        self._trouble: str | None = None
+        self._trouble = ""
         self._publishing = threading.Lock()
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
@@ -88,20 +89,20 @@ class Keeper:
         while not self._stopped.wait(self._settings.models_poll_s):
             try:
                 self.look()
-            except OSError as error:
-                self._say_once(f"FORGER_MODELS_DIR cannot be looked at: {error.strerror}")
-            except Exception:
+            except Exception:  # whatever it is, the next look may do better
                 logger.exception("the directory of models cannot be looked at")
 
     def look(self, *, again: bool = False, starting: bool = False) -> None:
         """Bring what is served in step; try ``again`` what was refused, even if it looks the same."""
         with self.lock:
             self._decisions = self.store.read()
-            if not self._settings.models_dir.is_dir():
-                self._say_once("FORGER_MODELS_DIR is not there: what was loaded stays")
+            try:
+                found = self._found()
+            except OSError as error:
+                self._say_once(
+                    f"FORGER_MODELS_DIR cannot be looked at, what was loaded stays: {error.strerror}"
+                )
                 return
-            self._trouble = None
-            found = {(one.name, one.version): one for one in model_directories(self._settings.models_dir)}
             for key, directory in found.items():
                 self.places.setdefault(key, Place(directory))
             # What comes is loaded before what goes is unloaded: it may be what takes its place.
@@ -181,12 +182,31 @@ class Keeper:
     def _repository(self) -> Repository:
         return Repository(self._served(), self._default, self._decisions.pins)
 
+    def _found(self) -> dict[Key, ModelDirectory]:
+        """Return what lies in the directory of models; raises ``OSError`` if that cannot be told.
+
+        What was known under a name is taken to lie there still, if the name's own folder cannot be read.
+        """
+        unreadable: dict[str, OSError] = {}
+        there = list(model_directories(self._settings.models_dir, unreadable.__setitem__))
+        if not self._settings.models_dir.is_dir():  # asked afterwards: it may have gone meanwhile
+            raise NotADirectoryError(errno.ENOTDIR, "it is not there")
+        there += [place.directory for place in self.places.values() if place.directory.name in unreadable]
+        self._say_once(
+            "; ".join(
+                f"{name} cannot be looked at: {unreadable[name].strerror}" for name in sorted(unreadable)
+            )
+        )
+        return {(one.name, one.version): one for one in there}
+
     def _see(self, place: Place, *, again: bool) -> None:
         """Look at a directory, and act if it looks otherwise than before."""
         try:
             look = look_at(place.directory)
-        except OSError:  # it went in this very moment: the next look will tell
+        except FileNotFoundError:  # it went in this very moment: the next look will tell
             return
+        except OSError as error:  # it will not be loaded either, which tells why
+            look = (error.errno,)
         is_due = place.is_due(look)
         if place.model is None:
             if is_due or again:
@@ -228,7 +248,8 @@ class Keeper:
         self.retire(place)
 
     def _say_once(self, trouble: str) -> None:
-        if trouble != self._trouble:
+        """Log what is wrong with the directory as a whole, until it is something else, or nothing."""
+        if trouble and trouble != self._trouble:
             logger.error(trouble)
         self._trouble = trouble
 

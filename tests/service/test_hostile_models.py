@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import resource
-import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +20,7 @@ from tests.fakes.costly_graphs import COSTLY
 from tests.fakes.hostile import FILES, MANIFESTS, Change, restate, rewrite_graph
 from tests.fakes.hostile_graphs import EXTERNAL, FORBIDDEN, GraphChange, nested
 from tests.fakes.models import CONDITIONAL, write_model
+from tests.fakes.nobody import as_nobody, open_folder
 from tests.fakes.zoo import KINDS, write_kind
 
 _MOST_KIBYTES = 1_200_000
@@ -116,21 +115,11 @@ def _graph_refused_for(case: tuple[GraphChange, str], root: Path, engine: Engine
 
 
 def test_a_file_that_cannot_be_read_is_refused(engine: Engine) -> None:
-    """As nobody in particular: root reads everything."""
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
-        root.chmod(0o755)
+    with open_folder() as root:
         directory = write_model(root, CONDITIONAL)
         directory.generator.chmod(0)
-        if os.geteuid() != 0:
-            assert "generator.onnx cannot be read" in refusal(directory, engine)
-            return
-        os.seteuid(65534)
-        try:
-            said = refusal(directory, engine)
-        finally:
-            os.seteuid(0)
-        assert said == "generator.onnx cannot be read: Permission denied"
+        with as_nobody():
+            assert refusal(directory, engine) == "generator.onnx cannot be read: Permission denied"
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -9,13 +9,17 @@ import threading
 import weakref
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from contract.layout import ModelDirectory, model_directories
 from service.engine import Engine
 from service.errors import InvalidSettings
+from service.models import keeper as keeper_module
 from tests.fakes.house import House, grey
 from tests.fakes.models import COLOUR, FakeModel, write_model
+from tests.fakes.nobody import as_nobody, open_folder
 
 
 def test_a_version_that_appears_is_served_and_one_that_goes_is_not(house: House) -> None:
@@ -136,6 +140,78 @@ def test_nothing_is_unloaded_when_the_whole_directory_is_gone(house: House, tmp_
     house.look()
     assert house.served == ["colour:1", "grey:1"]
     tmp_path.with_name("elsewhere").rename(tmp_path)
+
+
+def test_nothing_is_unloaded_when_the_whole_directory_goes_while_it_is_looked_at(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    house.add(COLOUR)
+    house.look()
+
+    def gone(root: Path, *told: Any) -> list[ModelDirectory]:
+        root.rename(root.with_name("elsewhere"))
+        return list(model_directories(root, *told))
+
+    monkeypatch.setattr(keeper_module, "model_directories", gone)
+    house.look()
+    assert house.served == ["colour:1", "grey:1"]
+    assert "FORGER_MODELS_DIR cannot be looked at, what was loaded stays" in caplog.text
+    tmp_path.with_name("elsewhere").rename(tmp_path)
+
+
+def test_a_directory_that_cannot_be_listed_is_said_once_and_changes_nothing(
+    engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    with open_folder() as root:
+        write_model(root, grey(1))
+        house = House(root, engine)
+        root.chmod(0)
+        with as_nobody():
+            for _ in range(3):
+                house.look()
+        root.chmod(0o755)
+        house.look()
+        assert house.served == ["grey:1"]
+        assert caplog.text.count("FORGER_MODELS_DIR cannot be looked at") == 1
+        assert "Permission denied" in caplog.text
+
+
+@pytest.mark.parametrize("mode", [0, 0o444], ids=["closed", "listed, not entered"])
+def test_a_name_whose_folder_cannot_be_read_harms_no_other(
+    engine: Engine, caplog: pytest.LogCaptureFixture, mode: int
+) -> None:
+    with open_folder() as root:
+        write_model(root, grey(1))
+        folder = write_model(root, COLOUR).path.parent
+        house = House(root, engine)
+        folder.chmod(mode)
+        house.add(grey(2))
+        with as_nobody():
+            for _ in range(3):
+                house.look()
+            assert House(root, engine).served == ["grey:1", "grey:2"]
+        assert house.served == ["colour:1", "grey:1", "grey:2"]
+        assert "Permission denied; what was loaded stays" in (house.reason("colour", 1) or "")
+        assert caplog.text.count("model colour:1: its directory was changed") == 1
+        assert caplog.text.count("colour cannot be looked at: Permission denied") == 2  # by each of the two
+        folder.chmod(0o755)
+        house.look()
+        assert house.reason("colour", 1) is None
+
+
+def test_a_version_whose_folder_cannot_be_read_is_refused_for_that(engine: Engine) -> None:
+    """As an export leaves it whose owner is somebody else, until its mode is right."""
+    with open_folder() as root:
+        write_model(root, grey(1))
+        house = House(root, engine)
+        new = house.add(grey(2))
+        new.path.chmod(0)
+        with as_nobody():
+            house.look()
+        assert house.reason("grey", 2) == "the directory cannot be opened: Permission denied"
+        new.path.chmod(0o755)
+        house.look()
+        assert house.current == 2
 
 
 def test_a_retired_model_is_freed_at_once_without_the_collector(house: House) -> None:

@@ -13,6 +13,7 @@ from service.errors import InvalidSettings
 from service.settings import default_model_name, load_settings
 from tests.fakes.keys import new_key
 from tests.fakes.models import CONDITIONAL, FakeModel, write_model
+from tests.fakes.nobody import as_nobody, open_folder
 
 
 def test_nothing_set_is_the_models_beside_the_service() -> None:
@@ -144,6 +145,20 @@ def test_the_start_needs_one_sound_version_of_the_default_model(tmp_path: Path) 
         SystemExit, match=r"grey:2: generator.onnx is 5 bytes long.*grey:1: manifest.json is missing"
     ):
         preflight.check_or_exit(settings)
+
+
+def test_a_directory_of_models_that_cannot_be_read_stops_the_start_with_a_sentence() -> None:
+    with open_folder() as root:
+        settings = load_settings({"FORGER_MODELS_DIR": str(root)})
+        folder = write_model(root, CONDITIONAL).path.parent
+        for closed in (folder, root):
+            closed.chmod(0)
+            said = r"FORGER_MODELS_DIR.*cannot be looked at: Permission denied"
+            with as_nobody(), pytest.raises(SystemExit, match=said):
+                preflight.check_or_exit(settings)
+            closed.chmod(0o755)
+        with as_nobody():
+            preflight.check_or_exit(settings)
 
 
 def test_cuda_without_a_device_stops_the_start(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
