@@ -89,8 +89,9 @@ class Administration:
 
     def rollback(self, name: str) -> Standing:
         """Pin the version before the current one; raises ``ModelConflict`` if there is none."""
-        current = self._current(name)
-        lower = [one for one in self._keeper.repository.versions(name) if one < current]
+        repository = self._keeper.repository
+        current = repository.resolve(name).version
+        lower = [one for one in repository.versions(name) if one < current]
         if not lower:
             raise ModelConflict(
                 f"{name}:{current} is the lowest version served: there is none to go back to."
@@ -111,10 +112,7 @@ class Administration:
         return place
 
     def _current(self, name: str) -> int:
-        version = self._keeper.current(name)
-        if version is None:
-            raise UnknownModel(f'"{name}"', self._keeper.repository.names)
-        return version
+        return self._keeper.repository.resolve(name).version
 
     def _standing(self, place: Place) -> Standing:
         name, version = place.key
@@ -123,7 +121,7 @@ class Administration:
             name=name,
             version=version,
             state=_state(place, is_away=place.key in decided.unloaded),
-            current=model is not None and self._keeper.current(name) == version,
+            current=model is not None and self._keeper.repository.is_current(model),
             pinned=decided.pins.get(name) == version,
             digest=None if model is None else model.digest,
             reason=place.reason,

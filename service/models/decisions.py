@@ -85,18 +85,21 @@ class DecisionStore:
             )
         return self._known
 
-    def change(self, change: Callable[[Decisions], Decisions]) -> Decisions:
-        """Decide otherwise, whatever other processes decide at the same time; raises ``OSError``."""
+    def change(self, change: Callable[[Decisions], Decisions]) -> None:
+        """Decide otherwise, whatever other processes decide at the same time; raises ``OSError``.
+
+        What is decided is in the file then, also if it is what was known and the file was not sound.
+        """
         if self._path is None:
             self._known = change(self._known)
-            return self._known
+            return
         with self._path.with_name(f"{self._path.name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             before = self.read()
-            self._known = change(before)
-            if self._known != before:
-                _write(self._path, self._known)
-        return self._known
+            after = change(before)
+            if after != before or self._fault is not None:
+                _write(self._path, after)
+            self._known = after
 
     def _complain(self, error: Exception) -> None:
         """Log what is wrong with the file, once."""
@@ -113,11 +116,14 @@ def _write(path: Path, decisions: Decisions) -> None:
         "unloaded": [{"name": name, "version": version} for name, version in sorted(decisions.unloaded)],
     }
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    with draft.open("w", encoding="utf-8") as file:
-        json.dump(document, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    try:
+        with draft.open("w", encoding="utf-8") as file:
+            json.dump(document, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def share_with_workers(configured: Path | None) -> None:

@@ -16,7 +16,7 @@ from contract.layout import ModelDirectory, model_directories
 from service.errors import InvalidSettings
 from service.models.decisions import Decisions, DecisionStore
 from service.models.places import Place, look_at, sentence
-from service.models.repository import Repository, current_version
+from service.models.repository import Repository
 from service.models.served import ServedModel
 from service.models.verification import verified
 from service.settings import Settings, default_model_name
@@ -136,11 +136,6 @@ class Keeper:
         if self._decisions.pins.get(name) == version:
             return f"{name}:{version} is pinned"
         return None
-
-    def current(self, name: str) -> int | None:
-        """Return the version that the name alone means."""
-        versions = [model.version for model in self._served() if model.name == name]
-        return current_version(versions, self._decisions.pins.get(name)) if versions else None
 
     @property
     def decisions(self) -> Decisions:

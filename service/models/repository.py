@@ -28,7 +28,7 @@ class Repository:
         self.number = next(_NUMBERS)
         """Another for every repository of this process."""
         self._current = {
-            name: versions[current_version(versions, pins.get(name))]
+            name: versions[_current_version(versions, pins.get(name))]
             for name, versions in self._models.items()
         }
 
@@ -44,6 +44,10 @@ class Repository:
     def versions(self, name: str) -> list[int]:
         """Return the versions served of a name, rising."""
         return sorted(self._models[name])
+
+    def is_current(self, model: ServedModel) -> bool:
+        """Tell whether the name alone means this version."""
+        return self._current.get(model.name) is model
 
     def all(self) -> list[ServedModel]:
         """Return every served version of every model."""
@@ -67,7 +71,7 @@ class Repository:
         return versions[version]
 
 
-def current_version(versions: Iterable[int], pin: int | None) -> int:
+def _current_version(versions: Iterable[int], pin: int | None) -> int:
     """Return the version that a name alone means: the highest, but none above the pin if there is any below.
 
     Where the pinned version itself is not there, who pinned it wanted nothing newer.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 from pathlib import Path
@@ -14,7 +15,7 @@ from service.errors import UnknownModel
 from service.models.decisions import DecisionStore
 from service.models.served import ServedModel
 from tests.fakes.house import House, grey
-from tests.fakes.models import write_model
+from tests.fakes.models import COLOUR, write_model
 
 
 def test_a_pinned_version_is_current_whatever_comes(house: House) -> None:
@@ -64,6 +65,29 @@ def test_rolling_back_goes_version_by_version(house: House) -> None:
     assert house.current == 1
 
 
+def test_a_command_is_of_one_moment(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also of the one in which a model is loaded and no request finds it yet."""
+    house.add(COLOUR)
+    publish, refused = house.keeper.publish, []
+
+    def ask_before() -> None:
+        for command in (house.commands.rollback, house.commands.unpin):
+            with pytest.raises(UnknownModel, match="available: grey"):
+                command("colour")
+        assert [(one.name, one.current) for one in house.commands.standings()] == [
+            ("colour", False),
+            ("grey", True),
+        ]
+        refused.append("colour")
+        monkeypatch.undo()
+        publish()
+
+    monkeypatch.setattr(house.keeper, "publish", ask_before)
+    house.look()
+    assert refused == ["colour"]
+    assert [one.current for one in house.commands.standings()] == [True, True]
+
+
 def test_what_was_unloaded_stays_so_until_it_is_loaded(house: House) -> None:
     house.add(grey(2))
     house.look()
@@ -102,6 +126,46 @@ def test_a_state_file_that_is_damaged_changes_nothing(
         assert house.current == 1
     assert caplog.text.count("FORGER_STATE_FILE cannot be read") == 1
     assert House(tmp_path, engine, state_file=state).current == 2
+
+
+def test_what_is_decided_again_mends_a_damaged_file(house: House, tmp_path: Path, engine: Engine) -> None:
+    """Whoever was told that a version is pinned may rely on it, whatever becomes of this process."""
+    house.add(grey(2))
+    state = tmp_path / "state.json"
+    one = House(tmp_path, engine, state_file=state)
+    one.commands.pin("grey", 1)
+    state.write_text("{")
+    one.look()
+    assert one.commands.pin("grey", 1).pinned
+    assert House(tmp_path, engine, state_file=state).current == 1
+
+
+def test_what_could_not_be_kept_is_not_decided(
+    house: House, tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a full disk: the file is as before, nothing lies beside it, and no version is current by it."""
+    house.add(grey(2))
+    state = tmp_path / "state" / "models.json"
+    state.parent.mkdir()
+    one = House(tmp_path, engine, state_file=state)
+    one.commands.pin("grey", 2)
+    before = state.read_bytes()
+    state.write_text("{")  # what was known of it is all that there is
+
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            one.commands.pin("grey", 1)
+    one.look()
+    assert one.current == 2
+    assert [file.name for file in state.parent.iterdir() if not file.name.endswith(".lock")] == [
+        "models.json"
+    ]
+    one.commands.pin("grey", 2)
+    assert state.read_bytes() == before
 
 
 def test_decisions_of_many_at_once_are_all_kept(tmp_path: Path) -> None:
