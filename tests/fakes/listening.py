@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -134,6 +134,13 @@ class Client:
         piece = self.socket.recv(65_536)
         assert piece, f"the connection ended after {self._came[:200]!r}"
         self._came += piece
+
+    def rest(self) -> bytes:
+        """Return what comes until the server closes the connection."""
+        with suppress(ConnectionError):
+            while piece := self.socket.recv(65_536):
+                self._came += piece
+        return self._came
 
     def is_closed(self) -> bool:
         """Tell whether the server closes the connection, having sent nothing more."""

@@ -125,6 +125,16 @@ def test_what_is_no_http_is_told_so_in_our_form(quick: Listening, nonsense: byte
         assert client.is_closed()
 
 
+def test_what_was_asked_before_the_nonsense_is_answered_and_the_connection_closed(roomy: Listening) -> None:
+    """At once: not when it has been idle for long enough."""
+    with roomy.connect() as client:
+        client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 3 + b"this is no HTTP\r\n\r\n")
+        assert [client.answer().status for _ in range(3)] == [200, 200, 200]
+        client.socket.settimeout(PATIENCE_S / 3)
+        # One parser looks at what follows when it is its turn.
+        assert client.rest()[:12] in (b"", b"HTTP/1.1 400")
+
+
 def test_a_connection_too_many_is_told_to_come_again(quick: Listening) -> None:
     limit = QUICK.max_connections
     clients = [quick.connect() for _ in range(limit)]

@@ -63,7 +63,6 @@ class GuardedHttpTools(Guarded, HttpToolsProtocol):
         if self.phase == BODY:
             self.fail_body(error)
         elif self.is_answering():
-            self.pipeline.clear()
             self.hear_no_more()
         else:
             self.refuse(error)
