@@ -14,6 +14,7 @@ from typing import Any, Self
 
 import uvicorn
 
+from service.errors import ForgerError
 from service.http.protocol import ConnectionLimits, guarded_protocol
 
 PATIENCE_S = 30.0
@@ -26,25 +27,31 @@ PATIENT = ConnectionLimits()
 
 
 class App:
-    """Reads each body and answers with its length; GET /large answers with 32 MiB in many pieces."""
+    """Reads each body and answers with its length, or 400 and what is wrong with it.
+
+    GET /large answers with 32 MiB in many pieces.
+    """
 
     def __init__(self) -> None:
         self.read = 0
         self.ended: list[str] = []
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        length, more = 0, True
-        while more:
-            message = await receive()
-            length += len(message.get("body", b""))
-            self.read = max(self.read, length)
-            more = message.get("more_body", False)
+        status, length, more = 200, 0, True
+        try:
+            while more:
+                message = await receive()
+                length += len(message.get("body", b""))
+                self.read = max(self.read, length)
+                more = message.get("more_body", False)
+            text = b"%d" % length
+        except ForgerError as error:
+            status, text = 400, str(error).encode()
         if scope["path"] == "/large":
             await self._send_large(send)
         else:
-            text = b"%d" % length
             headers = [(b"content-length", b"%d" % len(text))]
-            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.start", "status": status, "headers": headers})
             await send({"type": "http.response.body", "body": text})
         self.ended.append(scope["path"])
 

@@ -135,6 +135,39 @@ def test_what_was_asked_before_the_nonsense_is_answered_and_the_connection_close
         assert client.rest()[:12] in (b"", b"HTTP/1.1 400")
 
 
+BROKEN = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nno length\r\n"
+
+
+@pytest.mark.parametrize("first", [b"", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n1"])
+@pytest.mark.parametrize("length", [len(BROKEN), BROKEN.index(b"no")], ids=["whole", "head first"])
+def test_a_broken_body_is_told_of_whatever_comes_with_it(roomy: Listening, first: bytes, length: int) -> None:
+    """With its own head in one piece, and with the end of a request before it, which is none the worse."""
+    with roomy.connect() as client:
+        client.socket.settimeout(PATIENCE_S / 3)
+        if first:
+            client.send(first)
+            time.sleep(0.1)
+        client.send(b"2" * bool(first) + BROKEN[:length])
+        if first:
+            answer = client.answer()
+            assert (answer.status, answer.body) == (200, b"2")
+        time.sleep(0.1)
+        client.send(BROKEN[length:])
+        answer = client.answer()
+        assert (answer.status, answer.body) == (400, b"What came is not HTTP.")
+        assert client.is_closed()
+
+
+def test_a_body_that_stops_behind_another_request_is_cut_off(quick: Listening) -> None:
+    with quick.connect() as client:
+        client.send(
+            b"GET / HTTP/1.1\r\nHost: x\r\n\r\nPOST / HTTP/1.1\r\nContent-Length: 2\r\nHost: x\r\n\r\n1"
+        )
+        assert client.answer().status == 200
+        client.socket.settimeout(PATIENCE_S / 3)
+        assert client.answer().body.startswith(b"The body came at less than")
+
+
 def test_a_connection_too_many_is_told_to_come_again(quick: Listening) -> None:
     limit = QUICK.max_connections
     clients = [quick.connect() for _ in range(limit)]

@@ -173,12 +173,16 @@ class Guarded(asyncio.Protocol):
         self.cycle.receive = partial(_receive, weakref.ref(self), weakref.ref(self.cycle))
 
     def fail_body(self, error: ForgerError) -> None:
-        """Let the body that is coming end in an error, and the connection with the answer to it."""
+        """Let the body that is coming, and has begun, end in an error, and the connection with its answer."""
         self.fault = error
         self.hear_no_more()
         if self.cycle.response_complete:
             self.transport.close()
         self.cycle.message_event.set()
+
+    def has_failed(self, cycle: object) -> bool:
+        """Tell whether it is this request's body that something is wrong with: it can only be the last."""
+        return self.fault is not None and cycle is self.cycle
 
     def hear_no_more(self) -> None:
         """Close the connection after the answer that is being made; throw away what comes until then."""
@@ -205,7 +209,7 @@ async def _receive(find_guard: weakref.ref[Guarded], find_cycle: weakref.ref[Any
     guard, cycle = find_guard(), find_cycle()
     if guard is None or cycle is None:
         return {"type": "http.disconnect"}
-    message = None if guard.fault is not None else await type(cycle).receive(cycle)
-    if guard.fault is not None:
+    message = None if guard.has_failed(cycle) else await type(cycle).receive(cycle)
+    if guard.fault is not None and guard.has_failed(cycle):
         raise guard.fault
     return message

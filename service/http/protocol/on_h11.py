@@ -26,9 +26,13 @@ class GuardedH11(Guarded, H11Protocol):
         cycle = self.cycle
         self.received += len(data)
         super().data_received(data)
+        self._look_at_rest(cycle, len(data))
+
+    def _look_at_rest(self, cycle: object, came: int) -> None:
+        """See what is still to come, where ``cycle`` was the last request before."""
         self.phase = self._phase()
         if self.cycle is not cycle:
-            self.since, self.received = None, len(data)
+            self.since, self.received = None, came
             if self.phase == BODY:
                 self.body_begins()
         if self.phase == HEAD and self.since is None:
@@ -47,12 +51,17 @@ class GuardedH11(Guarded, H11Protocol):
             return
         if self.phase == WHOLE:
             self.since, self.received = None, 0
+        cycle = self.cycle
         super().on_response_complete()
+        if self.cycle is not cycle:  # it was sent ahead
+            self._look_at_rest(cycle, 0)
 
     def send_400_response(self, _msg: str) -> None:
         """End a connection that what came makes no sense on: with an answer, where one is due."""
         error = self._reason(sys.exception())
-        if self.phase == BODY and self.is_answering():
+        if self.is_answering() and self.cycle.more_body:
+            if self.phase != BODY:
+                self.body_begins()  # and has failed in the same piece
             self.fail_body(error)
         elif self.is_answering():
             self.hear_no_more()

@@ -35,6 +35,8 @@ class GuardedHttpTools(Guarded, HttpToolsProtocol):
         except httptools.HttpParserUpgrade:
             pass  # to no other protocol: it is answered as it stands
         except httptools.HttpParserError as error:
+            if self.phase == BODY and self.cycle is not cycle:
+                self.body_begins()  # and has failed in the same piece
             self._wrong(_reason(error))
             return
         if self.phase == WHOLE and (before != WHOLE or self.cycle is not cycle):
