@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from service.http.protocol.sweeper import Sweeper
 from tests.fakes.listening import PATIENCE_S, PATIENT, QUICK, App, Listening, listening
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -187,6 +188,32 @@ def test_a_connection_too_many_is_told_to_come_again(quick: Listening) -> None:
     patience = time.monotonic() + PATIENCE_S
     while quick.get().status != 200:
         assert time.monotonic() < patience, "a place is free again once somebody leaves"
+
+
+def test_what_one_connection_stumbles_over_leaves_the_others_within_limits() -> None:
+    """One timer looks at all of them, for as long as the process lives."""
+    looked: list[str] = []
+
+    class Stumbling:
+        def look(self, now: float) -> None:
+            looked.append("stumbled")
+            raise ZeroDivisionError
+
+    class Other:
+        def look(self, now: float) -> None:
+            looked.append("other")
+
+    async def play() -> None:
+        loop = asyncio.get_running_loop()
+        sweeper = Sweeper(replace(QUICK, head_timeout_s=0.04))
+        for connection in (Stumbling(), Other()):
+            sweeper.add(connection, sweeper.served)
+        patience = loop.time() + PATIENCE_S
+        while looked.count("stumbled") < 3 or "other" not in looked:
+            assert loop.time() < patience, looked
+            await asyncio.sleep(0.01)
+
+    asyncio.run(play())
 
 
 def test_a_flood_of_connections_too_many_leaves_nothing_behind(

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Protocol
 
 from service.http.protocol.limits import ConnectionLimits
+
+logger = logging.getLogger("forger.http")
 
 
 class Looked(Protocol):
@@ -41,7 +44,10 @@ class Sweeper:
         loop = asyncio.get_running_loop()
         now = loop.time()
         for connection in [*self.served, *self.refused]:
-            connection.look(now)
+            try:
+                connection.look(now)
+            except Exception:  # without this timer no connection would be held to its limits any more
+                logger.exception("a connection cannot be looked at")
         self._is_due = bool(self.served or self.refused)
         if self._is_due:
             loop.call_later(self._every_s, self._look)
