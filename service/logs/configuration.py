@@ -16,7 +16,7 @@ _LAST_WORDS_S = 1.0
 _writers: list[LineWriter] = []
 
 
-class _Handler(logging.Handler):
+class LineHandler(logging.Handler):
     """Hands lines to the writer."""
 
     def __init__(self, writer: LineWriter) -> None:
@@ -25,7 +25,16 @@ class _Handler(logging.Handler):
         self._writer = writer
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._writer.write(self.format(record) + "\n")
+        """Have the record's line written; whoever logs never fails by it."""
+        try:
+            self._writer.write(self.format(record) + "\n")
+        except Exception as error:  # noqa: BLE001 - told in a line of its own
+            self._writer.note(_fail, error)
+
+
+def _fail(error: Exception) -> bytes:
+    """Make no line, for this reason."""
+    raise error
 
 
 def configure_logging(settings: Settings, descriptor: int = 2) -> LineWriter:
@@ -40,7 +49,7 @@ def configure_logging(settings: Settings, descriptor: int = 2) -> LineWriter:
     root = logging.getLogger()
     for old in list(root.handlers):
         root.removeHandler(old)
-    root.addHandler(_Handler(writer))
+    root.addHandler(LineHandler(writer))
     root.setLevel(logging.WARNING)
     for name in _OTHERS:
         logger = logging.getLogger(name)

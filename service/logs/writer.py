@@ -10,6 +10,7 @@ import os
 import select
 import threading
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -105,7 +106,8 @@ class LineWriter:
             try:
                 lines.append(make(value))
             except Exception as error:  # noqa: BLE001 - one bad line must not silence all others
-                fault = {"message": f"a line could not be made: {error}"}
+                why = "".join(traceback.format_exception_only(error)).strip()
+                fault = {"message": f"a line could not be made: {why}"}
                 lines.append(event_line(time.time(), "ERROR", "log-fault", fault, as_text=self.as_text))
         return lines
 

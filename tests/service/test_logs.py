@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.logs import LineWriter, event_line
+from service.logs.configuration import LineHandler
 from service.logs.lines import MOST_BYTES, LineFormatter
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -170,6 +171,28 @@ def test_a_line_that_cannot_be_made_does_not_silence_the_others(pipe: Pipe) -> N
     pipe.read_until(lambda got: got.endswith(b"after\n"))
     assert json.loads(pipe.lines()[0])["event"] == "log-fault"
     assert pipe.lines()[1] == b"after"
+
+
+class Unspeakable(Exception):
+    """Nobody can say what it is, itself included."""
+
+    def __str__(self) -> str:
+        raise self
+
+
+@pytest.mark.parametrize(
+    "unspeakable", [record(Unspeakable()), record("so many", facts={"digits": 10**5000})]
+)
+def test_whoever_logs_what_cannot_be_spelled_goes_on_and_so_does_the_log(
+    pipe: Pipe, unspeakable: logging.LogRecord
+) -> None:
+    handler = LineHandler(LineWriter(pipe.writing, as_text=False))
+    for one in (unspeakable, record("after")):
+        handler.handle(one)
+    pipe.read_until(lambda got: got.count(b"\n") == 2)
+    fault, after = [json.loads(line) for line in pipe.lines()]
+    assert fault["event"] == "log-fault"
+    assert after["message"] == "after"
 
 
 PROCESS = """
