@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
@@ -10,11 +11,6 @@ from pathlib import Path
 
 from service.access.entries import KeyEntry, parse_entries, read_text
 from service.errors import UnusableKeys
-
-try:
-    import fcntl
-except ImportError:  # where there is none, whoever changes a file sees to it that nobody else does
-    fcntl = None  # type: ignore[assignment]
 
 
 def add_entry(path: Path, entry: KeyEntry) -> None:
@@ -53,9 +49,8 @@ def _alone(path: Path) -> Iterator[Path]:
         # The folder is locked and not the file, which is about to be another one.
         folder = os.open(real.parent, os.O_RDONLY)
         try:
-            if fcntl is not None:
-                with suppress(OSError):  # some network file systems know no locks
-                    fcntl.flock(folder, fcntl.LOCK_EX)
+            with suppress(OSError):  # some network file systems know no locks
+                fcntl.flock(folder, fcntl.LOCK_EX)
             yield real
             os.fsync(folder)
         finally:
