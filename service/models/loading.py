@@ -12,7 +12,7 @@ import onnx
 
 from contract.latents import graph_input, standard_normal
 from contract.layout import PREVIEW_FILE, ModelDirectory
-from contract.manifest import Canary, ImageOutput, Manifest
+from contract.manifest import Canary, ImageOutput, InvalidManifest, Manifest
 from service.backend import ModelBackend, rows_per_request, rows_per_run
 from service.engine import Engine, Graph, Proof, Session, proof_in
 from service.errors import ForgerError, UnusableModel
@@ -110,6 +110,8 @@ def proved_session(
             _prove(canary, session, manifest, variant)
     except ForgerError:
         raise
+    except InvalidManifest as error:
+        raise UnusableModel(f"the manifest is unsound: {error}") from error
     except Exception as error:
         raise UnusableModel(f"the graph cannot be run: {error}") from error
     return session

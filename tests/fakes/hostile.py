@@ -202,7 +202,7 @@ MANIFESTS: dict[str, tuple[Change, str]] = {
         ),
         "canaries",
     ),
-    "a canary that inflates": (inflating_canary, "does not hold one output"),
+    "a canary that inflates": (inflating_canary, "the manifest is unsound: canaries: data"),
     "other classes": (manifest_with(classes=list("abcdefghij")), "metadata differ"),
     "another shape": (manifest_with(output__height=7), "metadata differ"),
     "another output": (manifest_with(graph__output="flat"), "no output 'flat'"),
