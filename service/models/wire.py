@@ -26,13 +26,13 @@ def structure_bytes(data: bytes, most_fields: int) -> int:
     """
     view = memoryview(data)
     weights = 0
-    for _, graph in _fields(view, _MODEL_GRAPH, most_fields):
-        for _, tensor in _fields(graph, _GRAPH_INITIALIZER, most_fields):
-            weights += sum(len(raw) for _, raw in _fields(tensor, _TENSOR_RAW_DATA, most_fields))
+    for graph in _fields(view, _MODEL_GRAPH, most_fields):
+        for tensor in _fields(graph, _GRAPH_INITIALIZER, most_fields):
+            weights += sum(len(raw) for raw in _fields(tensor, _TENSOR_RAW_DATA, most_fields))
     return len(data) - weights
 
 
-def _fields(message: memoryview, wanted: int, most: int) -> Iterator[tuple[int, memoryview]]:
+def _fields(message: memoryview, wanted: int, most: int) -> Iterator[memoryview]:
     """Yield the length-delimited fields of one number in a message."""
     place = seen = 0
     while place < len(message):
@@ -48,7 +48,7 @@ def _fields(message: memoryview, wanted: int, most: int) -> Iterator[tuple[int, 
             if length > len(message) - place:
                 raise Malformed("a field is longer than its message")
             if number == wanted:
-                yield number, message[place : place + length]
+                yield message[place : place + length]
             place += length
         elif kind in (_FIXED64, _FIXED32):
             place += 8 if kind == _FIXED64 else 4

@@ -16,6 +16,7 @@ import uvicorn
 
 from service.errors import ForgerError
 from service.http.protocol import ConnectionLimits, guarded_protocol
+from service.settings import load_settings
 
 PATIENCE_S = 30.0
 QUICK = ConnectionLimits(
@@ -23,7 +24,8 @@ QUICK = ConnectionLimits(
 )
 ROOMY = replace(QUICK, head_timeout_s=5.0, stall_timeout_s=5.0)
 """For what must pass: a busy machine may leave a test waiting for a moment."""
-PATIENT = ConnectionLimits()
+PATIENT = ConnectionLimits.of(load_settings({}))
+"""As the service is configured, if by nobody."""
 
 
 class App:

@@ -242,9 +242,11 @@ def test_a_flood_of_connections_too_many_leaves_nothing_behind(
 ROOM = """
 import resource, sys
 from service.http.protocol import ConnectionLimits, within_descriptors
+from service.settings import load_settings
 soft, hard, wanted = map(int, sys.argv[1:])
 resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-limits = within_descriptors(ConnectionLimits(max_connections=wanted))
+limits = ConnectionLimits.of(load_settings({"FORGER_MAX_CONNECTIONS": str(wanted)}))
+limits = within_descriptors(limits)
 print(limits.max_connections, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 """
 

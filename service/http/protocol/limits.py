@@ -12,13 +12,13 @@ from service.settings import Settings
 class ConnectionLimits:
     """The limits of each connection, and of their number in a process."""
 
-    head_timeout_s: float = 10.0
+    head_timeout_s: float
     """From the connection, or the first byte of a further request, to the end of the head."""
-    stall_timeout_s: float = 10.0
+    stall_timeout_s: float
     """The period over which the rate is looked at, of a body that comes and of an answer that is read."""
-    min_bytes_per_s: float = 500
-    max_head_bytes: int = 65_536
-    max_connections: int = 4096
+    min_bytes_per_s: float
+    max_head_bytes: int
+    max_connections: int
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
