@@ -67,14 +67,15 @@ class DecisionStore:
         return None if self._path is None else self._path.with_name(f"{self._path.name}.{ending}")
 
     def read(self) -> Decisions:
-        """Return what is decided now; of a file that is not sound, what was read of it last."""
+        """Return what is decided now; of a file that is gone or not sound, what was read of it last."""
         if self._path is None:
             return self._known
         try:
             with self._path.open("rb") as file:
                 document = _Document.model_validate_json(file.read(_MOST_BYTES))
-        except FileNotFoundError:
-            self._known = Decisions()
+        except FileNotFoundError as error:
+            if self._known != Decisions():  # else nothing was decided yet
+                self._complain(error)
         except (OSError, ValidationError) as error:
             self._complain(error)
         else:

@@ -128,6 +128,28 @@ def test_a_state_file_that_is_damaged_changes_nothing(
     assert House(tmp_path, engine, state_file=state).current == 2
 
 
+def test_what_was_decided_stays_when_the_file_goes(
+    tmp_path: Path, engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A volume that is not mounted for a moment is no wish to serve what was taken away."""
+    for version in (1, 2, 3):
+        write_model(tmp_path, grey(version))
+    state = tmp_path / "state.json"
+    house = House(tmp_path, engine, state_file=state)
+    house.look()
+    assert not caplog.text  # where nothing was decided yet, there is no file
+    house.commands.pin("grey", 1)
+    house.commands.unload("grey", 3)
+    state.unlink()
+    for _ in range(3):
+        house.look()
+    assert (house.current, house.served) == (1, ["grey:1", "grey:2"])
+    assert caplog.text.count("what was decided last stays: No such file or directory") == 1
+    house.commands.pin("grey", 2)
+    again = House(tmp_path, engine, state_file=state)
+    assert (again.current, again.served) == (2, ["grey:1", "grey:2"])
+
+
 def test_what_is_decided_again_mends_a_damaged_file(house: House, tmp_path: Path, engine: Engine) -> None:
     """Whoever was told that a version is pinned may rely on it, whatever becomes of this process."""
     house.add(grey(2))
