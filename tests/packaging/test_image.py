@@ -107,15 +107,49 @@ def test_the_server_is_the_first_process_and_is_asked_to_stop_with_sigterm(stage
 
 @pytest.mark.parametrize("stage", ["cpu", "gpu"])
 def test_each_image_takes_its_own_build_of_the_runtime_and_no_training(stage: str) -> None:
-    """The environment comes whole from the stage that installed the extra of that name, and that alone."""
+    """It comes whole from the stage that installed the extra of that name, and what `FORGER_TRACES` needs."""
     assert instructions(stage, "COPY") == [
         f"--from=requirements-{stage} /opt/forger /opt/forger",
         "--from=application /srv/forger /srv/forger",
         "--from=application /models /models",
     ]
     (install,) = [rest for rest in instructions(f"requirements-{stage}", "RUN") if " install " in rest]
-    assert f'--no-cache-dir --constraint constraints.txt ".[{stage}]"' in install
+    assert f'--no-cache-dir --constraint constraints.txt ".[{stage},traces]"' in install
     assert not [rest for rest in instructions(stage, "RUN") if "install" in rest]
+
+
+@pytest.mark.parametrize("stage", ["cpu", "gpu"])
+def test_the_working_directory_is_made_before_the_user_is_known(stage: str) -> None:
+    """Or builders differ in whose it is, and the service could write beside its own code."""
+    order = [name for name, _ in STAGES[stage]]
+    assert instructions(stage, "WORKDIR") == ["/srv/forger"]
+    assert order.index("WORKDIR") < order.index("RUN", order.index("WORKDIR")) < order.index("USER")
+
+
+def compilations(stage: str) -> list[list[str]]:
+    """Return the arguments of each compilation in a stage."""
+    found = [rest.split() for rest in instructions(stage, "RUN") if rest.startswith("python -m compileall ")]
+    assert [words[3:6] for words in found] == [["-q", "--invalidation-mode", "checked-hash"]] * len(found)
+    return [words[6:] for words in found]
+
+
+def test_the_standard_library_and_the_service_are_compiled_in_the_image() -> None:
+    """Its user may write no bytecode, so what has none is compiled at every start, in every process."""
+    library = ["-x", "site-packages", "/usr/local/lib/python3.*"]
+    assert compilations("gpu") == [library]
+    assert compilations("cpu") == [library]
+    assert compilations("application") == [library, ["/srv/forger"]]
+    order = [f"{name} {rest.split()[0]}" for name, rest in STAGES["application"]]
+    assert max(order.index("COPY contract"), order.index("COPY service")) < len(order) - 2
+    assert order[-2:] == ["RUN python", "COPY models"], "models are no reason to compile again"
+
+
+def test_pip_compiles_what_it_installs() -> None:
+    """It does so unless it is told not to."""
+    text = DOCKERFILE.read_text()
+    assert not [
+        word for word in ("--no-compile", "PIP_NO_COMPILE", "PYTHONDONTWRITEBYTECODE") if word in text
+    ]
 
 
 def test_what_is_copied_exists_and_is_let_through() -> None:
