@@ -95,7 +95,7 @@ docs: $(DEV_READY) ## write what is generated from the code: docs/settings.md
 lock: .venv/bin/uv ## write the pins anew: constraints.txt, bento-requirements.txt
 	@$(DEV_PYTHON) -m uv pip compile pyproject.toml --all-extras $(LOCK_OPTIONS) \
 		--annotation-style line --output-file constraints.txt
-	@$(DEV_PYTHON) -m uv pip compile pyproject.toml --extra gpu --constraint constraints.txt $(LOCK_OPTIONS) \
+	@$(DEV_PYTHON) -m uv pip compile pyproject.toml --extra gpu --extra traces --constraint constraints.txt $(LOCK_OPTIONS) \
 		--no-annotate --output-file bento-requirements.txt
 
 LOCK_OPTIONS = --universal --fork-strategy fewest --python-version 3.11 --custom-compile-command 'make lock' \
