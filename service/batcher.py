@@ -93,6 +93,15 @@ class Batcher:
         self._jobs = 0
         self._crowded_at = 0.0
 
+    def require_room(self, backend: Backend[Any, Any], rows: int) -> None:
+        """Raise ``QueueFull`` if so many rows more may not wait for the backend."""
+        waiting = self._queues[backend].rows
+        if waiting + rows > backend.queue_limit:
+            raise QueueFull(
+                f"{waiting} rows are waiting for this model and at most {backend.queue_limit} may; "
+                f"{rows} more do not fit."
+            )
+
     async def submit(
         self,
         backend: Backend[PayloadT, ResultT],
@@ -114,12 +123,8 @@ class Batcher:
             raise Unavailable("The service is stopping and takes no more work.")
         if deadline <= loop.time():
             raise DeadlineExceeded("The deadline passed before the request could be queued.")
+        self.require_room(backend, rows)
         queue = self._queues[backend]
-        if queue.rows + rows > backend.queue_limit:
-            raise QueueFull(
-                f"{queue.rows} rows are waiting for this model and at most {backend.queue_limit} may; "
-                f"{rows} more do not fit."
-            )
         job: Job[PayloadT, ResultT] = Job(
             payload, rows, deadline, self._stopwatch(), loop.create_future(), watcher
         )

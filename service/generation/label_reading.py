@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 
 from contract.latents import random_class
-from service.generation.labels import Label, normalized
+from service.generation.labels import Label, LabelsToDraw, normalized
 from service.generation.latent_refs import Origin
 from service.requests.wording import Location, describe, fault_at
 
@@ -27,7 +28,7 @@ def read_labels(
     class_label: Any,  # noqa: ANN401 - a JSON value
     origins: Sequence[Origin],
     classes: Sequence[str] | None,
-) -> list[Label] | None:
+) -> Sequence[Label] | None:
     """Return a label for each image, or None if the model has no classes.
 
     ``class_label`` is the request's value: an index, a name, ``random``, ``balanced``, weights, a list of
@@ -51,6 +52,7 @@ class LabelReader:
     def __init__(self, classes: Sequence[str]) -> None:
         self._classes = classes
         self._by_name = {name: index for index, name in enumerate(classes)}
+        self._single = [Label({index: 1.0}) for index in range(len(classes))]
 
     def one(self, value: Any, origin: Origin, place: Location) -> Label:  # noqa: ANN401 - a JSON value
         """Return the label that one value means for the image of one origin; None is its random class."""
@@ -75,32 +77,32 @@ class LabelReader:
             for number, (entry, origin, drawn) in enumerate(zip(values, origins, at_random, strict=True))
         ]
 
-    def all_of(self, value: Any, origins: Sequence[Origin], place: Location) -> list[Label]:  # noqa: ANN401 - a JSON value
+    def all_of(self, value: Any, origins: Sequence[Origin], place: Location) -> Sequence[Label]:  # noqa: ANN401 - a JSON value
         """Return what one value means for each of the images."""
         if isinstance(value, str) and value not in self._by_name:
             if value == RANDOM:
                 return self._random(origins, place)
             if value == BALANCED:
                 return self._balanced(origins, place)
-        keywords = all(origin.seed is not None for origin in origins)
+        keywords = _have_seeds(origins)
         label = self._fixed(value, place, keywords=keywords)
         return [label] * len(origins)
 
-    def by_default(self, origins: Sequence[Origin], place: Location) -> list[Label]:
+    def by_default(self, origins: Sequence[Origin], place: Location) -> Sequence[Label]:
         """Return the labels of a request that states none: each image's random class."""
-        if any(origin.seed is None for origin in origins):
+        if not _have_seeds(origins):
             raise fault_at(
                 place,
                 "this model has classes, and only an image of a seed draws its own: a class_label is needed; "
                 f"{self._allowed(keywords=False)}",
             )
-        return self._random(origins, place)
+        return self._drawn_later(origins)
 
     def _fixed(self, value: Any, place: Location, *, keywords: bool) -> Label:  # noqa: ANN401 - a JSON value
         if isinstance(value, str) and value in self._by_name:
-            return Label({self._by_name[value]: 1.0})
+            return self._single[self._by_name[value]]
         if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(self._classes):
-            return Label({value: 1.0})
+            return self._single[value]
         if isinstance(value, dict):
             return Label(self._weights(value, place))
         raise fault_at(place, f"{describe(value)} is no class; {self._allowed(keywords=keywords)}")
@@ -128,21 +130,25 @@ class LabelReader:
             return int(key)
         raise fault_at(place, f"{describe(key)} is no class; {self._allowed(keywords=False)}")
 
-    def _random(self, origins: Sequence[Origin], place: Location) -> list[Label]:
+    def _random(self, origins: Sequence[Origin], place: Location) -> Sequence[Label]:
         self._need_origins(origins, place, "random draws the class from an image's seed")
-        drawn = random_class(
-            [origin.seed or 0 for origin in origins],
-            [origin.index or 0 for origin in origins],
-            len(self._classes),
-        )
-        return [Label({int(index): 1.0}) for index in drawn]
+        return self._drawn_later(origins)
 
-    def _balanced(self, origins: Sequence[Origin], place: Location) -> list[Label]:
+    def _drawn_later(self, origins: Sequence[Origin]) -> Sequence[Label]:
+        def draw() -> list[Label]:
+            seeds = [origin.seed or 0 for origin in origins]
+            indices = [origin.index or 0 for origin in origins]
+            drawn = random_class(seeds, indices, len(self._classes))
+            return [self._single[index] for index in drawn.tolist()]
+
+        return LabelsToDraw(len(origins), draw)
+
+    def _balanced(self, origins: Sequence[Origin], place: Location) -> Sequence[Label]:
         self._need_origins(origins, place, "balanced takes the class from an image's index")
-        return [Label({(origin.index or 0) % len(self._classes): 1.0}) for origin in origins]
+        return [self._single[(origin.index or 0) % len(self._classes)] for origin in origins]
 
     def _need_origins(self, origins: Sequence[Origin], place: Location, why: str) -> None:
-        if any(origin.seed is None for origin in origins):
+        if not _have_seeds(origins):
             raise fault_at(place, f"{why}, and not every image here has one; {self._allowed(keywords=False)}")
 
     def _allowed(self, *, keywords: bool) -> str:
@@ -151,6 +157,10 @@ class LabelReader:
         also = f", {RANDOM} or {BALANCED}" if keywords else ""
         last = len(self._classes) - 1
         return f"give an index from 0 to {last}, a name ({shown}{more}), weights of these{also}"
+
+
+def _have_seeds(origins: Sequence[Origin]) -> bool:
+    return None not in map(attrgetter("seed"), origins)
 
 
 _reader = lru_cache(maxsize=64)(LabelReader)

@@ -6,8 +6,10 @@ Shapes: N images, K classes.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +31,33 @@ class Label:
     def index(self) -> int | None:
         """The class, or None for a mixture."""
         return next(iter(self.weights)) if len(self.weights) == 1 else None
+
+
+class LabelsToDraw(Sequence[Label]):
+    """Labels that are drawn once one of them is looked at: for a request that is refused none is."""
+
+    def __init__(self, count: int, draw: Callable[[], Sequence[Label]]) -> None:
+        self._count = count
+        self._draw = draw
+
+    @cached_property
+    def _drawn(self) -> Sequence[Label]:
+        return self._draw()
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, place: int) -> Label: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Label]: ...
+
+    def __getitem__(self, place: int | slice) -> Label | Sequence[Label]:
+        return self._drawn[place]
+
+    def __iter__(self) -> Iterator[Label]:
+        return iter(self._drawn)
 
 
 def weights_matrix(labels: Sequence[Label], classes: int) -> NDArray[np.float32]:

@@ -9,6 +9,7 @@ import base64
 import binascii
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,7 +63,7 @@ def seeded_origins(seed: int, index: int, count: int) -> tuple[Origin, ...]:
     """Return the origins of images ``index`` to ``index + count - 1`` of a seed; raises ``InvalidInput``."""
     if index + count - 1 > MAX_SEED:
         raise fault_at(("index",), f"index + n - 1 must be at most {MAX_SEED}")
-    return tuple(Origin(seed, index + place) for place in range(count))
+    return tuple(map(Origin, repeat(seed, count), range(index, index + count)))
 
 
 def referenced_origins(references: Sequence[AnyLatentRef]) -> tuple[Origin, ...]:

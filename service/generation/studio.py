@@ -35,7 +35,7 @@ class Studio:
         """Draw what was ordered, before ``deadline`` of the event loop's clock.
 
         Raises ``InvalidInput`` for latents that do not fit the model, ``QueueFull`` if as many rows as may
-        wait for the model are at the studio's threads already, and whatever the batcher raises.
+        wait for the model do, or are at the studio's threads already, and whatever the batcher raises.
         """
         latents, rows = await self._prepared(order)
         if order.journey is not None:
@@ -60,6 +60,7 @@ class Studio:
 
     async def _prepared(self, order: Order) -> tuple[Latents | None, Rows]:
         backend = order.model.backend
+        self._batcher.require_room(backend, order.count)  # before any work is done for it
         busy = self._rows_on_threads[backend]
         if busy + order.count > backend.queue_limit:
             raise QueueFull(

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from service.generation import label_reading
+from service.generation import studio as studio_module
 from service.http import drawing
 from tests.fakes.site import LocalService, local_service
 
@@ -117,3 +119,19 @@ def test_rows_that_wait_for_the_studios_threads_are_bounded_too(narrow: LocalSer
     assert (first.status_code, other.status_code, later.status_code) == (200, 200, 200)
     assert refused.status_code == 429
     assert "3 rows of this model are being prepared or encoded and at most 3 may" in refused.json()["detail"]
+
+
+def test_nothing_is_worked_out_for_a_request_that_does_not_fit(
+    narrow: LocalService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten times the load must not cost the service more than saying no."""
+    work = []
+    monkeypatch.setattr(label_reading, "random_class", lambda *_: work.append("classes"))
+    monkeypatch.setattr(studio_module, "_prepare", lambda *_: work.append("rows"))
+    monkeypatch.setattr(narrow.runtime.repository.resolve("grey").backend, "queue_limit", 2)
+    refused = narrow.generate({"model": "grey", "n": 3, "seed": 1})
+    assert refused.status_code == 429
+    assert (
+        "0 rows are waiting for this model and at most 2 may; 3 more do not fit" in refused.json()["detail"]
+    )
+    assert work == []
