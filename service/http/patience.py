@@ -56,10 +56,15 @@ class Patience:
             self._departure.remove_done_callback(self._left)
             self._departure.cancel()
             self._departure = None
-        if self._why is None:
-            return
-        if self._task.uncancel() <= self._cancelled_before and kind is asyncio.CancelledError:
-            raise self._why from None
+        # The error's traceback leads here: held by this object, it would be left to the garbage collector.
+        why, self._why = self._why, None
+        try:
+            if why is None:
+                return
+            if self._task.uncancel() <= self._cancelled_before and kind is asyncio.CancelledError:
+                raise why from None
+        finally:
+            del why
 
     def _set_timer(self, now: float) -> None:
         """Be called when there is something to look at next."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import threading
 from collections.abc import Iterator
@@ -135,3 +136,38 @@ def test_nothing_is_worked_out_for_a_request_that_does_not_fit(
         "0 rows are waiting for this model and at most 2 may; 3 more do not fit" in refused.json()["detail"]
     )
     assert work == []
+
+
+_ASKED = {"n": 1, "seed": 1}
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status"),
+    [
+        (_ASKED, {}, 200),
+        (_ASKED, {"x_timeout_ms": "20"}, 504),
+        ({"n": 0}, {}, 422),
+        ({"n": 3, "model": "grey"}, {}, 429),
+    ],
+)
+def test_a_request_leaves_nothing_to_the_garbage_collector(
+    narrow: LocalService, body: dict[str, object], headers: dict[str, str], status: int
+) -> None:
+    """Under load what it has to look through is much, and everybody waits for a third of a second."""
+    backend = narrow.runtime.repository.resolve("grey").backend
+    if status == 429:
+        backend.queue_limit = 2
+    if status == 504:
+        # Whatever is begun goes on until it is ended.
+        backend.run = lambda _, done, **__: lambda: done(TimeoutError())
+    narrow.generate(body, **headers)
+    gc.collect()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        statuses = [narrow.generate(body, **headers).status_code for _ in range(5)]
+        gc.collect()
+        left = {type(one).__name__ for one in gc.garbage if type(one).__module__.startswith("service.")}
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+    assert (statuses, left) == ([status] * 5, set())
