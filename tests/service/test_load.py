@@ -139,6 +139,12 @@ def test_nothing_is_worked_out_for_a_request_that_does_not_fit(
 
 
 _ASKED = {"n": 1, "seed": 1}
+_under_way: list[Any] = []
+
+
+def _run_until_ended(_: object, done: Any, **__: object) -> Any:
+    _under_way.append(done)
+    return lambda: _under_way.pop()(TimeoutError())
 
 
 @pytest.mark.parametrize(
@@ -158,8 +164,7 @@ def test_a_request_leaves_nothing_to_the_garbage_collector(
     if status == 429:
         backend.queue_limit = 2
     if status == 504:
-        # Whatever is begun goes on until it is ended.
-        backend.run = lambda _, done, **__: lambda: done(TimeoutError())
+        backend.run = _run_until_ended
     narrow.generate(body, **headers)
     gc.collect()
     gc.set_debug(gc.DEBUG_SAVEALL)
