@@ -9,7 +9,7 @@ from typing import Any
 
 from contract.latents import random_class
 from service.generation.labels import Label, LabelsToDraw, normalized
-from service.generation.latent_refs import Origin
+from service.generation.latent_refs import Origin, OriginsOfSeed
 from service.requests.wording import Location, describe, fault_at
 
 RANDOM = "random"
@@ -160,7 +160,7 @@ class LabelReader:
 
 
 def _have_seeds(origins: Sequence[Origin]) -> bool:
-    return None not in map(attrgetter("seed"), origins)
+    return isinstance(origins, OriginsOfSeed) or None not in map(attrgetter("seed"), origins)
 
 
 _reader = lru_cache(maxsize=64)(LabelReader)

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,11 +60,32 @@ class Referenced:
     is_canonical: bool
 
 
-def seeded_origins(seed: int, index: int, count: int) -> tuple[Origin, ...]:
-    """Return the origins of images ``index`` to ``index + count - 1`` of a seed; raises ``InvalidInput``."""
-    if index + count - 1 > MAX_SEED:
-        raise fault_at(("index",), f"index + n - 1 must be at most {MAX_SEED}")
-    return tuple(map(Origin, repeat(seed, count), range(index, index + count)))
+class OriginsOfSeed(Sequence[Origin]):
+    """The origins of images ``index`` to ``index + count - 1`` of a seed, each made when it is looked at."""
+
+    def __init__(self, seed: int, index: int, count: int) -> None:
+        """Raise ``InvalidInput`` if there are not so many indices."""
+        if index + count - 1 > MAX_SEED:
+            raise fault_at(("index",), f"index + n - 1 must be at most {MAX_SEED}")
+        self.seed = seed
+        self._indices = range(index, index + count)
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    @overload
+    def __getitem__(self, place: int) -> Origin: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Origin]: ...
+
+    def __getitem__(self, place: int | slice) -> Origin | Sequence[Origin]:
+        if isinstance(place, slice):
+            return [Origin(self.seed, index) for index in self._indices[place]]
+        return Origin(self.seed, self._indices[place])
+
+    def __iter__(self) -> Iterator[Origin]:
+        return map(Origin, repeat(self.seed), self._indices)
 
 
 def referenced_origins(references: Sequence[AnyLatentRef]) -> tuple[Origin, ...]:

@@ -14,12 +14,12 @@ from service.generation.label_reading import BALANCED, read_labels
 from service.generation.latent_refs import (
     Latents,
     Origin,
+    OriginsOfSeed,
     as_latents,
     check_truncation,
     referenced,
     referenced_origins,
     seeded,
-    seeded_origins,
 )
 from service.generation.order import Order, check_count, chosen_format
 from service.models.repository import Repository
@@ -66,7 +66,7 @@ def place_generate(request: GenerateRequest, repository: Repository) -> Order:
     )
 
 
-def _origins(request: GenerateRequest, model: ServedModel) -> tuple[Origin, ...]:
+def _origins(request: GenerateRequest, model: ServedModel) -> Sequence[Origin]:
     if request.latents is not None:
         given = [name for name in ("n", "seed", "index") if getattr(request, name) is not None]
         if given:
@@ -79,7 +79,7 @@ def _origins(request: GenerateRequest, model: ServedModel) -> tuple[Origin, ...]
     check_count(("n",), count, model.max_rows, model)
     index = request.index or 0
     seed = secrets.randbelow(MAX_SEED + 1) if request.seed is None else request.seed
-    return seeded_origins(seed, index, count)
+    return OriginsOfSeed(seed, index, count)
 
 
 def _check_latents(count: int, model: ServedModel) -> None:
@@ -97,12 +97,12 @@ def _seeded(request: GenerateRequest, origins: Sequence[Origin]) -> Seeded | Non
     first, count = origins[0], len(origins)
     assert first.seed is not None
     assert first.index is not None
-    seeds_N = np.array([first.seed] * count, np.uint64)
+    seeds_N = np.full(count, first.seed, np.uint64)
     indices_N = np.arange(first.index, first.index + count, dtype=np.uint64)
     return Seeded(seeds_N, indices_N, request.truncation)
 
 
-def _latents(request: GenerateRequest, model: ServedModel, origins: tuple[Origin, ...]) -> Latents:
+def _latents(request: GenerateRequest, model: ServedModel, origins: Sequence[Origin]) -> Latents:
     spec = model.manifest.latent
     if request.latents is None:
         named = seeded(origins, spec.dim)
