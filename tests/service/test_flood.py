@@ -26,9 +26,9 @@ def guarded(models_dir: Path) -> Iterator[LocalService]:
         yield site
 
 
-@given(st.lists(st.integers(0, 60_000_000), min_size=1, max_size=200))
+@given(st.lists(st.integers(0, 300_000_000), min_size=1, max_size=200))
 def test_refusals_go_out_at_a_pace_however_fast_they_are_provoked(pauses_ns: list[int]) -> None:
-    """Some twenty at once, then fifty a second; and nobody who comes now and then waits at all."""
+    """Some ten at once, then ten a second; and nobody who comes now and then waits at all."""
     now = [0]
     gate = Gate(keyring=_Off(), clock=lambda: now[0])  # type: ignore[arg-type]
     slugs = itertools.cycle(["unauthorized", "forbidden", "rate-limited"])
@@ -36,23 +36,23 @@ def test_refusals_go_out_at_a_pace_however_fast_they_are_provoked(pauses_ns: lis
     for pause, slug in zip(pauses_ns, slugs, strict=False):
         now[0] += pause
         held = gate.hold_s(slug)
-        assert 0.0 <= held <= 2.0
-        assert held < 2.0 or len(sent) >= 100  # so many wait already that the pace is given up
+        assert 0.0 <= held <= 4.0
+        assert held < 4.0 or len(sent) >= 40  # so many wait already that the pace is given up
         sent.append(now[0] / 1e9 + held)
         most_held = max(most_held, held)
     assert sent == sorted(sent)
-    for place, begin in enumerate(sent if most_held < 2.0 else []):
+    for place, begin in enumerate(sent if most_held < 4.0 else []):
         for count, end in enumerate(sent[place:], start=1):
-            assert count <= 21 + 50 * (end - begin) + 1e-6
+            assert count <= 11 + 10 * (end - begin) + 1e-6
     now[0] += 10**10
-    assert [gate.hold_s("forbidden") for _ in range(20)] == [0.0] * 20
+    assert [gate.hold_s("forbidden") for _ in range(10)] == [0.0] * 10
 
 
 def test_each_connection_of_a_flood_waits_its_turn() -> None:
-    """A hundred connections that ask again as soon as they are answered are answered fifty times a second."""
+    """Forty connections that ask again as soon as they are answered are answered ten times a second."""
     now = [0]
     gate = Gate(keyring=_Off(), clock=lambda: now[0])  # type: ignore[arg-type]
-    ready, answered = [0] * 100, 0
+    ready, answered = [0] * 40, 0
     while True:
         ready.sort()
         now[0] = ready[0]
@@ -60,7 +60,7 @@ def test_each_connection_of_a_flood_waits_its_turn() -> None:
             break
         ready[0] += round(gate.hold_s("rate-limited") * 1e9)
         answered += 1
-    assert 500 <= answered - 100 <= 560
+    assert 100 <= answered - 40 <= 115
 
 
 class _Off:
@@ -114,4 +114,4 @@ def test_a_held_answer_counts_as_quick_and_other_answers_are_not_behind_it(
     assert 'forger_requests_total{route="/models",status="401"} 100.0' in text
     total = re.search(r'forger_request_seconds_sum{route="/models"} (\S+)', text)
     assert total is not None
-    assert float(total[1]) < sum(0.02 * place for place in range(1, 100 - 21)) / 2
+    assert float(total[1]) < sum(min(4.0, 0.1 * place) for place in range(1, 100 - 11)) / 2
