@@ -17,8 +17,8 @@ from service.http.problems import PROBLEMS
 from service.http.scopes import scope_of
 
 # After a few that are prompt, refusals go out one every so often. As a connection waits for its answer before
-# it asks again, a flood over forty is down to ten requests a second, of ten thousand: so few that hardly one in
-# a hundred of other requests meets one.
+# it asks again, a flood over forty is down to ten requests a second, of ten thousand: hardly one in a hundred
+# of other requests meets a refusal.
 _GAP_NS = 100_000_000
 _PROMPT = 10
 _LONGEST_NS = 4_000_000_000
