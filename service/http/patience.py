@@ -59,12 +59,14 @@ class Patience:
         # The error's traceback leads here: held by this object, it would be left to the garbage collector.
         why, self._why = self._why, None
         try:
-            if why is None:
-                return
-            if self._task.uncancel() <= self._cancelled_before and kind is asyncio.CancelledError:
+            if why is not None and self._is_called_back() and kind is asyncio.CancelledError:
                 raise why from None
         finally:
             del why
+
+    def _is_called_back(self) -> bool:
+        """Take the cancellation back; tell whether nobody else had asked for one too."""
+        return self._task.uncancel() <= self._cancelled_before
 
     def _set_timer(self, now: float) -> None:
         """Be called when there is something to look at next."""

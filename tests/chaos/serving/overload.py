@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -93,22 +93,32 @@ async def _calm(
     running: ServerProcess, client: Client, shots: Sequence[Shot], clients: int, effort: Effort
 ) -> Spell:
     """Let so many clients ask, each again when it has its answer."""
-    replies: list[Reply] = []
-    begun, worked = time.monotonic(), cpu_s([running.process.pid])
-    await in_turns(client, over_and_over(shots), clients, Until(effort.peak_seconds), replies.append)
-    seconds = time.monotonic() - begun
-    worked = cpu_s([running.process.pid]) - worked
-    rows = sum(one.shot.rows for one in replies if one.status == 200)
-    return Spell(replies, seconds, rows / seconds, 1000 * worked / rows)
+
+    async def ask() -> list[Reply]:
+        replies: list[Reply] = []
+        await in_turns(client, over_and_over(shots), clients, Until(effort.peak_seconds), replies.append)
+        return replies
+
+    spell = await _spell(running, ask())
+    assert spell.rows_a_second > 0, "the service draws nothing even in calm"
+    return spell
 
 
 async def _storm(
     running: ServerProcess, client: Client, shots: Sequence[Shot], effort: Effort, peak: float
 ) -> Spell:
+    """Ask for so many times the peak.
+
+    The spell lasts until the last has its answer: those who wait are served in fair shares, and are done
+    together.
+    """
     rate = effort.times * peak / effort.rows
+    return await _spell(running, at_rate(client, over_and_over(shots), rate, Until(effort.seconds)))
+
+
+async def _spell(running: ServerProcess, load: Awaitable[list[Reply]]) -> Spell:
     begun, worked = time.monotonic(), cpu_s([running.process.pid])
-    replies = await at_rate(client, over_and_over(shots), rate, Until(effort.seconds))
-    # Until the last has its answer: those who wait are served in fair shares, and are done together.
+    replies = await load
     seconds = time.monotonic() - begun
     worked = cpu_s([running.process.pid]) - worked
     rows = sum(one.shot.rows for one in replies if one.status == 200)

@@ -29,16 +29,18 @@ class _Commands:
 
     def add(self, name: str, run: commands.Command, text: str, more: str = "") -> argparse.ArgumentParser:
         """Return a command's parser."""
-        one = self._subparsers.add_parser(name, help=text, description=f"{text.capitalize()}. {more}")
+        one = self._word(name, text, more)
         one.set_defaults(run=run)
-        _add_url(one, default=argparse.SUPPRESS)
         return one
 
     def add_group(self, name: str, text: str, more: str) -> _Commands:
         """Return what makes the commands behind a word of their own."""
+        return _Commands(self._word(name, text, more))
+
+    def _word(self, name: str, text: str, more: str) -> argparse.ArgumentParser:
         one = self._subparsers.add_parser(name, help=text, description=f"{text.capitalize()}. {more}")
         _add_url(one, default=argparse.SUPPRESS)
-        return _Commands(one)
+        return one
 
     def add_drawing(
         self, name: str, run: commands.Command, text: str, more: str = ""
