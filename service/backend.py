@@ -6,6 +6,7 @@ Shapes: N rows, D latent dimensions, K classes; images are uint8 ``[N, H, W, C]`
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -47,15 +48,17 @@ class Seeded:
         self.indices_N = indices_N
         self.truncation = truncation
         self._drawn: Float32 | None = None
+        self._drawing = threading.Lock()
 
     def __len__(self) -> int:
         return len(self.seeds_N)
 
     def drawn(self, latent: LatentSpec) -> Float32:
         """Return what the graph is fed, float32 ``[N, D]``: drawn once, for a request of several runs."""
-        if self._drawn is None:
-            self._drawn = drawn_together([self], latent)
-        return self._drawn
+        with self._drawing:  # two of its runs may begin at once
+            if self._drawn is None:
+                self._drawn = drawn_together([self], latent)
+            return self._drawn
 
 
 def drawn_together(named: Sequence[Seeded], latent: LatentSpec) -> Float32:

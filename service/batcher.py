@@ -24,16 +24,17 @@ measured with a stopwatch.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from operator import attrgetter
 from typing import Any, Protocol
 
 from service.errors import DeadlineExceeded, QueueFull, Unavailable
-from service.fair_shares import fair_shares
-from service.jobs import Backend, Delivery, Job, Outcomes, Part, PayloadT, ResultT, Watcher
+from service.jobs import Backend, Delivery, Job, Outcomes, PayloadT, ResultT, Watcher
 from service.queues import Queue, Queues
+from service.runs import Batch, Run, taken
 
 
 class Observer(Protocol):
@@ -49,29 +50,10 @@ class Observer(Protocol):
         """A job's first rows begin, after having waited."""
 
 
-_Batch = list[tuple[Job[Any, Any], Part[Any]]]
-
 # After so long without company a job is reckoned to be alone.
 _LONELY_S = 0.1
 # For so long after a short job has come, another is reckoned with.
 _EXPECTED_S = 0.25
-
-
-class _Run:
-    """One call of a backend: the parts that it is of, and the way to end it early."""
-
-    def __init__(self, queue: Queue, batch: _Batch, begun: float) -> None:
-        self.queue = queue
-        self.batch = batch
-        self.begun = begun
-        self.is_long = batch[0][0].is_long_for(queue.backend)
-        self.under_way = [job for job, _ in batch]
-        self.end_early: Callable[[], None] = lambda: None  # until it is begun
-
-    @property
-    def is_for_nobody(self) -> bool:
-        """Whether no caller waits for what is under way."""
-        return all(job.done.done() for job in self.under_way)
 
 
 class Batcher:
@@ -80,13 +62,18 @@ class Batcher:
     def __init__(self, lanes: int, observer: Observer, stopwatch: Callable[[], float] | None = None) -> None:
         """Make ``lanes`` lanes; the ``stopwatch`` tells seconds, and is the loop's clock if there is none."""
         self._lanes = lanes
-        self._stopwatch = stopwatch or (lambda: asyncio.get_running_loop().time())
+        self._stopwatch = stopwatch or self._loop_time
         self._observer = observer
+        # What follows is changed under it: by the loop, and by a lane whose run has ended.
+        self._lock = threading.RLock()
+        self._loop: asyncio.AbstractEventLoop
+        self._loops_thread = 0
         self._queues = Queues()
-        self._runs: set[_Run] = set()
+        self._runs: set[Run] = set()
         self._busy_with_long = 0
         self._repeats: set[asyncio.Task[None]] = set()
         self._draining = False
+        self._untold = 0
         self._freed: asyncio.Future[None] | None = None
         self._turn = 0
         self._short_until = 0.0
@@ -118,26 +105,16 @@ class Batcher:
         Cancelling the caller drops the rows that have not been started.
         """
         assert rows > 0, "a job has at least one row"
-        loop = asyncio.get_running_loop()
+        loop = self._loop = asyncio.get_running_loop()
+        self._loops_thread = threading.get_ident()
         if self._draining:
             raise Unavailable("The service is stopping and takes no more work.")
         if deadline <= loop.time():
             raise DeadlineExceeded("The deadline passed before the request could be queued.")
-        self.require_room(backend, rows)
-        queue = self._queues[backend]
         job: Job[PayloadT, ResultT] = Job(
             payload, rows, deadline, self._stopwatch(), loop.create_future(), watcher
         )
-        line = queue.line_of(job)
-        line.append(job)
-        self._count(queue, rows)
-        if line is queue.short:
-            self._short_until = loop.time() + _EXPECTED_S
-        if watcher is not None:
-            watcher.admitted()
-        self._jobs += 1
-        if self._jobs > 1:
-            self._crowded_at = loop.time()
+        queue = self._admit(backend, job)
         if self._is_alone(job):
             loop.call_soon(self._pump)  # others may have come with it, whose turn is next
         else:
@@ -146,11 +123,29 @@ class Batcher:
         try:
             return await job.done
         finally:
-            self._jobs -= 1
             expiry.cancel()
-            self._forget(queue, job)
-            if self._queues.retired:
-                self._queues.let_go()
+            with self._lock:
+                self._jobs -= 1
+                self._forget(queue, job)
+                if self._queues.retired:
+                    self._queues.let_go()
+
+    def _admit(self, backend: Backend[Any, Any], job: Job[Any, Any]) -> Queue:
+        """Let the job wait in its line, which is returned with its queue; raises ``QueueFull``."""
+        now = self._loop.time()
+        with self._lock:
+            self.require_room(backend, job.rows)
+            queue = self._queues[backend]
+            line = queue.line_of(job)
+            line.append(job)
+            self._count(queue, job.rows)
+            if line is queue.short:
+                self._short_until = now + _EXPECTED_S
+            job.admit()
+            self._jobs += 1
+            if self._jobs > 1:
+                self._crowded_at = now
+        return queue
 
     def retire(self, backend: Backend[PayloadT, ResultT]) -> None:
         """Let go of a backend once no job needs it. Any thread may say so."""
@@ -159,7 +154,7 @@ class Batcher:
     async def drain(self) -> None:
         """Refuse new jobs from now on, and return when all accepted ones are done."""
         self._draining = True
-        while self._runs:
+        while self._runs or self._untold:
             self._freed = asyncio.get_running_loop().create_future()
             await self._freed
 
@@ -184,12 +179,13 @@ class Batcher:
         """Tell whether the job, of a single row, is the only one, and there has been no other for a while."""
         if job.rows > 1 or self._jobs > 1:
             return False
-        return asyncio.get_running_loop().time() > self._crowded_at + _LONELY_S
+        return self._loop.time() > self._crowded_at + _LONELY_S
 
     def _pump(self) -> None:
         """Start runs while lanes are idle and rows wait."""
-        while len(self._runs) < self._lanes and self._start_one():
-            pass
+        with self._lock:
+            while len(self._runs) < self._lanes and self._start_one():
+                pass
 
     def _start_one(self) -> bool:
         """Start a run of the backend that has waited longest for a turn; tell whether any had rows."""
@@ -203,9 +199,9 @@ class Batcher:
                 return True
         return False
 
-    def _next_batch(self, queue: Queue) -> _Batch:
+    def _next_batch(self, queue: Queue) -> Batch:
         """Take the rows of the next run off the queue."""
-        now = asyncio.get_running_loop().time()
+        now = self._loop.time()
         idle_lanes = self._lanes - len(self._runs)
         for line in queue.lines():
             if not line:
@@ -217,20 +213,20 @@ class Batcher:
                     most, jobs = min(most, queue.backend.quantum), 1
                 elif self._busy_with_long == self._lanes - 1:
                     continue
-            batch = _taken(line, queue.candidates(line, jobs, now), most)
+            batch = taken(line, queue.candidates(line, jobs, now), most)
             if batch:
                 queue.last_was_short = line is queue.short
                 self._count(queue, -sum(part.rows for _, part in batch))
                 return batch
         return []
 
-    def _begin(self, queue: Queue, batch: _Batch) -> None:
+    def _begin(self, queue: Queue, batch: Batch) -> None:
         backend = queue.backend
-        run = _Run(queue, batch, asyncio.get_running_loop().time())
+        now = self._stopwatch()
+        run = Run(queue, batch, now)
         self._runs.add(run)
         self._busy_with_long += run.is_long
         rows = sum(part.rows for _, part in batch)
-        now = self._stopwatch()
         self._observer.run_started(backend, rows)
         for job, _ in batch:
             job.begin(now)
@@ -241,28 +237,61 @@ class Batcher:
         alone = self._is_alone(batch[0][0])
         run.end_early = backend.run([part for _, part in batch], partial(self._end, run), alone=alone)
 
-    def _end(self, run: _Run, outcomes: Outcomes[Any]) -> None:
-        """Take in what came of a run: as soon as it is there the lane goes on, then callers are told."""
+    def _end(self, run: Run, outcomes: Outcomes[Any]) -> None:
+        """Take in what came of a run, on any thread: its lane goes on, and the loop tells callers."""
         if isinstance(outcomes, Exception) and len(run.batch) > 1:
-            repeat = asyncio.get_running_loop().create_task(self._repeat(run))
-            self._repeats.add(repeat)
-            repeat.add_done_callback(self._repeats.discard)
+            self._on_loop(self._start_repeat, run)
             return
+        with self._lock:
+            self._free(run, has_failed=isinstance(outcomes, Exception))
+            self._untold += 1
+        if self._is_on_loop():
+            self._pump()
+            self._tell(run, outcomes)
+        else:  # the loop takes a moment to wake up
+            self._on_loop(self._tell, run, outcomes)
+            self._pump()
+
+    def _free(self, run: Run, *, has_failed: bool) -> None:
+        now = self._stopwatch()
         self._runs.remove(run)
         self._busy_with_long -= run.is_long
-        if not isinstance(outcomes, Exception):
-            run.queue.run_took(asyncio.get_running_loop().time() - run.begun)
-        now = self._stopwatch()
-        self._pump()
+        if not has_failed:
+            run.queue.run_took(now - run.begun)
+        for job, _ in run.batch:
+            job.run_ended(now)
+
+    def _tell(self, run: Run, outcomes: Outcomes[Any]) -> None:
         of_each = [outcomes] if isinstance(outcomes, Exception) else outcomes
         for (job, part), outcome in zip(run.batch, of_each, strict=True):
-            job.settle(part, outcome, now)
+            job.settle(part, outcome)
+        with self._lock:
+            self._untold -= 1
         if self._freed is not None and not self._freed.done():
             self._freed.set_result(None)
 
-    async def _repeat(self, run: _Run) -> None:
+    def _loop_time(self) -> float:
+        return self._loop.time()
+
+    def _is_on_loop(self) -> bool:
+        return threading.get_ident() == self._loops_thread
+
+    def _on_loop(self, function: Callable[..., object], *args: object) -> None:
+        """Call a function on the event loop: now, if that is where this is called."""
+        if self._is_on_loop():
+            function(*args)
+            return
+        with suppress(RuntimeError):  # a loop that is closed has nobody left who waits
+            self._loop.call_soon_threadsafe(function, *args)
+
+    def _start_repeat(self, run: Run) -> None:
+        repeat = self._loop.create_task(self._repeat(run))
+        self._repeats.add(repeat)
+        repeat.add_done_callback(self._repeats.discard)
+
+    async def _repeat(self, run: Run) -> None:
         """Run each job's part of a failed run alone, so that the fault stays with its owner."""
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         outcomes: list[Any] = []
         for job, part in run.batch:
             if not job.alive(loop.time()):
@@ -270,25 +299,12 @@ class Batcher:
                 continue
             done: asyncio.Future[Outcomes[Any]] = loop.create_future()
             run.under_way = [job]
-            run.end_early = run.queue.backend.run([part], done.set_result, alone=False)
+            run.end_early = run.queue.backend.run(
+                [part], partial(self._on_loop, done.set_result), alone=False
+            )
             outcome = await done
             outcomes.append(outcome if isinstance(outcome, Exception) else outcome[0])
         self._end(run, outcomes)
-
-
-def _taken(line: deque[Job[Any, Any]], jobs: list[Job[Any, Any]], most: int) -> _Batch:
-    """Take so many rows off a line's jobs, in fair shares; jobs with rows left go to its end."""
-    batch = []
-    waiting = [job.rows - job.next_row for job in jobs]
-    shares = waiting if sum(waiting) <= most else fair_shares(waiting, most)
-    for job, share in zip(jobs, shares, strict=True):
-        if share == 0:
-            continue
-        batch.append((job, job.take(share)))
-        line.remove(job)
-        if job.waiting:
-            line.append(job)
-    return batch
 
 
 def _expire(job: Job[Any, Any]) -> None:

@@ -49,14 +49,14 @@ class Backend(Protocol[PayloadT, ResultT_co]):
     def run(
         self, parts: Sequence[Part[PayloadT]], done: Callable[[Outcomes[ResultT_co]], None], *, alone: bool
     ) -> Callable[[], None]:
-        """Start a run; call ``done`` once, on the event loop, with what came of it. Never raises.
+        """Start a run; call ``done`` once, on any thread, with what came of it. Never raises.
 
         What is returned ends the run early, if it can: nobody waits for it any more. ``done`` is called all
         the same. Once the run is over it does nothing.
 
         ``done`` may be called before this returns: a run that is ``alone`` may keep the event loop for some
-        milliseconds, as nobody else has been there for a while. Callbacks, not coroutines: through tasks
-        and futures a lane would wait for three turns of a busy loop until it is given more to do.
+        milliseconds, as nobody else has been there for a while. A thread that calls it from where it has run
+        is given its next run by that very call, and waits for no turn of a busy loop.
         """
 
 
@@ -106,6 +106,11 @@ class Job(Generic[PayloadT, ResultT]):
         self.runs_under_way = 0
         self._under_way_since = self._run_s = 0.0
 
+    def admit(self) -> None:
+        """Say that it waits in the queue from now on."""
+        if self._watcher is not None:
+            self._watcher.admitted()
+
     @property
     def waiting(self) -> int:
         """How many rows have not been started."""
@@ -131,11 +136,14 @@ class Job(Generic[PayloadT, ResultT]):
             self._under_way_since = now
         self.runs_under_way += 1
 
-    def settle(self, part: Part[PayloadT], outcome: ResultT | Exception, now: float) -> None:
-        """Take in the outcome of a part, whose run has ended; the last one completes the job."""
+    def run_ended(self, now: float) -> None:
+        """Note that a run with a part of the job has ended."""
         self.runs_under_way -= 1
         if self.runs_under_way == 0:
             self._run_s += now - self._under_way_since
+
+    def settle(self, part: Part[PayloadT], outcome: ResultT | Exception) -> None:
+        """Take in the outcome of a part, whose run has ended; the last one completes the job."""
         if self.done.done():
             return
         if isinstance(outcome, Exception):

@@ -20,6 +20,7 @@ class Tally:
     def __init__(self) -> None:
         self._noted: deque[tuple[Callable[[float], None], float]] = deque()
         self._is_due = False
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def note(self, take_in: Callable[[float], None], number: float) -> None:
         """Hand the number over soon, in order; at once where no event loop runs."""
@@ -27,10 +28,25 @@ class Tally:
         if self._is_due:
             return
         try:
-            loop = asyncio.get_running_loop()
+            self._loop = asyncio.get_running_loop()
         except RuntimeError:
-            self.write()
+            self._note_elsewhere()
         else:
+            self._set_timer(self._loop)
+
+    def _note_elsewhere(self) -> None:
+        """Have what was noted on another thread written by the loop that was seen last, if it still runs."""
+        loop = self._loop
+        try:
+            if loop is None:
+                self.write()
+            else:
+                loop.call_soon_threadsafe(self._set_timer, loop)
+        except RuntimeError:  # it is closed
+            self.write()
+
+    def _set_timer(self, loop: asyncio.AbstractEventLoop) -> None:
+        if not self._is_due:
             self._is_due = True
             loop.call_later(_WRITE_AFTER_S, self._write_in_time)
 

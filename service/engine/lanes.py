@@ -1,13 +1,13 @@
-"""The engine's threads: they run one call at a time each, and hand what comes of it to the event loop.
+"""The engine's threads: they run one call at a time each, and say themselves what came of it.
 
-An executor does the same by way of two futures, three locks and two chained callbacks, which cost nearly
-twice as much, and two more turns of the loop (``docs/performance.md``).
+An executor does the same by way of two futures, three locks and two chained callbacks on the event loop,
+which cost nearly twice as much; and a thread would wait for a busy loop's turn until it is given more to do
+(``docs/performance.md``).
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
+import logging
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
@@ -18,7 +18,9 @@ ReturnT = TypeVar("ReturnT")
 Done = Callable[[ReturnT | None, Exception | None], None]
 """Called with what a call returned, or with what it raised."""
 
-_Call = tuple[asyncio.AbstractEventLoop, Done[Any], Callable[..., Any], tuple[Any, ...]]
+_Call = tuple[Done[Any], Callable[..., Any], tuple[Any, ...]]
+
+logger = logging.getLogger("forger.engine")
 
 
 class Lanes:
@@ -34,8 +36,8 @@ class Lanes:
             thread.start()
 
     def run(self, done: Done[ReturnT], function: Callable[..., ReturnT], *args: Any) -> None:  # noqa: ANN401 - any arguments
-        """Call the function on a thread, and then ``done`` on the running event loop."""
-        self._calls.put((asyncio.get_running_loop(), done, function, args))
+        """Call the function on a thread, and then ``done`` there; what that asks to be run is run next."""
+        self._calls.put((done, function, args))
 
     def close(self) -> None:
         """End the threads once they have made all calls."""
@@ -46,12 +48,14 @@ class Lanes:
 
     def _work(self) -> None:
         while (call := self._calls.get()) is not None:
-            loop, done, function, args = call
+            done, function, args = call
             result, error = None, None
             try:
                 result = function(*args)
             except Exception as raised:  # noqa: BLE001 - the caller's, whatever it is
                 error = raised
-            with contextlib.suppress(RuntimeError):  # a loop that is closed has nobody left who waits
-                loop.call_soon_threadsafe(done, result, error)
+            try:
+                done(result, error)
+            except Exception:
+                logger.exception("a run's end failed")  # and the thread goes on
             del call, done, function, args, result, error  # nothing is kept alive while waiting

@@ -60,6 +60,8 @@ class Proof:
     """Whether a single row that is alone takes four milliseconds at most."""
     quantum: int
     """The most rows of a run of two milliseconds, and at least one."""
+    best_batch: int
+    """The rows of the longest run that is worth its length."""
 
 
 class Session:
@@ -79,7 +81,7 @@ class Session:
         wide: Any = None,  # noqa: ANN401 - the same
     ) -> None:
         self.proof = proof
-        self.is_quick, self.quantum = proof.is_quick, proof.quantum
+        self.is_quick, self.quantum, self.best_batch = proof.is_quick, proof.quantum, proof.best_batch
         self.max_batch = max_batch
         self.provider = str(narrow.get_providers()[0])
         self._graph = graph

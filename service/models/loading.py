@@ -17,6 +17,7 @@ from service.backend import ModelBackend, rows_per_request, rows_per_run
 from service.engine import Engine, Graph, Proof, Session, proof_in
 from service.errors import ForgerError, UnusableModel
 from service.models.graph_file import audited
+from service.models.narrow_convolutions import with_narrow_convolutions_transposed
 from service.models.pixel_graph import PIXELS, SUMS, with_pixels
 from service.models.served import ServedModel
 from service.models.variant import Variant, chosen_variant
@@ -64,7 +65,7 @@ def loaded(
     backend = ModelBackend(
         session,
         manifest.latent,
-        max_batch=max_batch,
+        max_batch=session.best_batch,
         queue_limit=settings.queue_rows if is_image else settings.queue_vectors,
         lanes=engine.lanes,
         observe_inference=lambda seconds: observe_inference(manifest.name, manifest.version, seconds),
@@ -120,7 +121,7 @@ def proved_session(
 def _session(
     model: onnx.ModelProto, manifest: Manifest, engine: Engine, max_batch: int, proof: Proof | None
 ) -> Session:
-    """Load a graph, with the pixel rule in it if it draws images."""
+    """Load a graph: with the pixel rule in it if it draws images, and as its device is quick at it."""
     is_image = isinstance(manifest.output, ImageOutput)
     graph = Graph(
         latent=manifest.graph.latent,
@@ -133,6 +134,8 @@ def _session(
     in_pixels = with_pixels(model, graph.output) if is_image else None
     if in_pixels is not None:
         model, graph = in_pixels, replace(graph, pixels=PIXELS, sums=SUMS)
+    if engine.device == "cpu":
+        model = with_narrow_convolutions_transposed(model)
     return engine.load(model.SerializeToString(), graph, max_batch=max_batch, proof=proof)
 
 

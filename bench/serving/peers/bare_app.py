@@ -7,6 +7,7 @@ practical ceiling of a Python process. ``uvicorn bare_app:app``, with Forger's o
 import asyncio
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from pybase64 import b64encode_as_string
 from contract.latents import standard_normal
 from service.encoding import encode_npy
 from service.engine import Engine, Graph
+from service.models.narrow_convolutions import with_narrow_convolutions_transposed
 from service.models.pixel_graph import PIXELS, SUMS, with_pixels
 from service.png import encode_png
 
@@ -40,6 +42,7 @@ class Bare:
         model = with_pixels(onnx.load(Path(os.environ["BENCH_MODEL"])), "image")
         assert model is not None
         graph = Graph("latent", None, "image", 100, None, is_image=True, pixels=PIXELS, sums=SUMS)
+        model = with_narrow_convolutions_transposed(model)
         self._session = self._engine.load(model.SerializeToString(), graph, max_batch=_MOST)
         self._waiting: list[Rows] = []
         self._busy = 0
@@ -64,6 +67,8 @@ class Bare:
         return self._session.draw(standard_normal(seeds, indices, 100), None).values
 
     def _ended(self, batch: list[Rows]) -> Callable[..., None]:
+        loop = asyncio.get_running_loop()
+
         def ended(drawn: Any, error: Exception | None) -> None:
             if error is not None:
                 raise error
@@ -74,7 +79,7 @@ class Bare:
                 rows.drawn.set_result(drawn[first : first + rows.count])
                 first += rows.count
 
-        return ended
+        return partial(loop.call_soon_threadsafe, ended)
 
 
 bare = Bare()

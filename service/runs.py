@@ -1,0 +1,45 @@
+"""One run of the batcher's: which rows of which jobs it is of, and the way to end it early."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from service.fair_shares import fair_shares
+from service.jobs import Job, Part
+from service.queues import Queue
+
+Batch = list[tuple[Job[Any, Any], Part[Any]]]
+
+
+class Run:
+    """One call of a backend: the parts that it is of, and the way to end it early."""
+
+    def __init__(self, queue: Queue, batch: Batch, begun: float) -> None:
+        self.queue = queue
+        self.batch = batch
+        self.begun = begun
+        self.is_long = batch[0][0].is_long_for(queue.backend)
+        self.under_way = [job for job, _ in batch]
+        self.end_early: Callable[[], None] = lambda: None  # until it is begun
+
+    @property
+    def is_for_nobody(self) -> bool:
+        """Whether no caller waits for what is under way."""
+        return all(job.done.done() for job in self.under_way)
+
+
+def taken(line: deque[Job[Any, Any]], jobs: list[Job[Any, Any]], most: int) -> Batch:
+    """Take so many rows off a line's jobs, in fair shares; jobs with rows left go to its end."""
+    batch = []
+    waiting = [job.rows - job.next_row for job in jobs]
+    shares = waiting if sum(waiting) <= most else fair_shares(waiting, most)
+    for job, share in zip(jobs, shares, strict=True):
+        if share == 0:
+            continue
+        batch.append((job, job.take(share)))
+        line.remove(job)
+        if job.waiting:
+            line.append(job)
+    return batch
