@@ -121,6 +121,7 @@ class Trace(Journey):
         self._to_epoch_s = to_epoch_s
         self._queued: float | None = None
         self._left_queue = False
+        self._leaving = threading.Lock()  # its runs end on threads of their own
 
     @property
     def trace_id(self) -> str:
@@ -177,9 +178,11 @@ class Trace(Journey):
         self.span.end(self._time(now))
 
     def _leave_queue(self, now: float) -> None:
-        if self._queued is not None and not self._left_queue:
+        with self._leaving:
+            if self._queued is None or self._left_queue:
+                return
             self._left_queue = True
-            self._begin("queue", self._queued, self.span).end(self._time(now))
+        self._begin("queue", self._queued, self.span).end(self._time(now))
 
     def _begin(self, name: str, at: float, parent: Span, links: Sequence[Any] = ()) -> Span:
         from opentelemetry.trace import set_span_in_context

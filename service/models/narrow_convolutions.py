@@ -1,10 +1,10 @@
 """Convolutions to a few channels, as most generators end with, written so that a processor is quick at them.
 
-ONNX Runtime computes a convolution's output channels in blocks of eight or sixteen, whether they are asked for
-or not: one to a single channel takes as long as one to sixteen. Its transposed convolution is a matrix product
-of as many rows as are needed, and a sum of shifted images. With stride 1 the two are the same function, the
-kernel turned by half a circle (Dumoulin and Visin 2016, "A guide to convolution arithmetic for deep learning",
-4.1), and this one takes a third to a sixth of the time.
+ONNX Runtime computes a convolution's output channels in blocks of eight or sixteen, asked for or not: one to
+a single channel takes as long as one to sixteen. Its transposed convolution is a matrix product of as many
+rows as are needed, and a sum of shifted images. With stride 1 the two are the same function, the kernel
+turned by half a circle (Dumoulin and Visin 2016, "A guide to convolution arithmetic for deep learning", 4.1),
+and this one takes a third to a sixth of the time.
 
 Shapes: O output channels, I input channels, h by w the kernel.
 """
@@ -49,7 +49,7 @@ def with_narrow_convolutions_transposed(model: onnx.ModelProto) -> onnx.ModelPro
 
 def _is_narrow(tensor: TensorProto) -> bool:
     """Tell whether a tensor is a kernel ``[O, I, h, w]`` to few channels."""
-    if tensor.data_type != TensorProto.FLOAT or len(tensor.dims) != 4:  # noqa: PLR2004 - two are of the image
+    if tensor.data_type != TensorProto.FLOAT or len(tensor.dims) != 4:
         return False
     outputs, inputs = tensor.dims[:2]
     return bool(outputs <= _MOST_OUTPUTS and inputs >= _LEAST_INPUTS)
@@ -69,10 +69,8 @@ def _transposed_settings(node: onnx.NodeProto, kernel: TensorProto) -> dict[str,
 def _let_go(graph: onnx.GraphProto) -> None:
     """Drop the kernels that nothing takes in any more."""
     taken = {name for node in graph.node for name in node.input} | {output.name for output in graph.output}
-    nested = any(
-        attribute.HasField("g") or attribute.graphs for node in graph.node for attribute in node.attribute
-    )
-    if nested:  # whose nodes may take them in
-        return
+    attributes = [attribute for node in graph.node for attribute in node.attribute]
+    if any(attribute.HasField("g") or attribute.graphs for attribute in attributes):
+        return  # nodes of a graph inside may take them in
     for tensor in [tensor for tensor in graph.initializer if tensor.name not in taken]:
         graph.initializer.remove(tensor)

@@ -43,8 +43,9 @@ def rows(*firsts: float, classes: list[int] | None = None) -> Rows:
 
 async def drawn(backend: ModelBackend, parts: Sequence[Part[Rows]], **how: bool) -> Sequence[object]:
     """Return what came of a run."""
-    future: asyncio.Future[Sequence[object]] = asyncio.get_running_loop().create_future()
-    backend.run(parts, future.set_result, **how)
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[Sequence[object]] = loop.create_future()
+    backend.run(parts, lambda outcomes: loop.call_soon_threadsafe(future.set_result, outcomes), **how)
     return await future
 
 

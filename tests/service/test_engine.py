@@ -118,7 +118,8 @@ def test_a_proof_goes_to_another_process_and_what_is_none_does_not() -> None:
     engine, model, graph = Engine("cpu", threads=2), build_graph(CONDITIONAL, {}), CONDITIONAL_GRAPH
     assert engine.load(model.SerializeToString(), graph, max_batch=32, proof=proof).proof is proof
     engine.close()
-    changes: list[dict[str, object]] = [{"quantum": 64}, {"quantum": 0}, {"quantum": "1"}, {"quantum": True}]
+    wrong: list[object] = [64, 0, "1", True, None]
+    changes: list[dict[str, object]] = [{name: rows} for name in ("quantum", "best_batch") for rows in wrong]
     for change in [*changes, {"padding": "always 64"}, {"padding": None}]:
         assert proof_in(document | change, 32, "cpu") is None
     assert proof_in({}, 32, "cpu") is None
@@ -297,6 +298,29 @@ def test_how_many_rows_keep_nobody_waiting_is_measured(row_s: float, most: int, 
     loaded = proved(Slow(lambda rows: 0.0), NUMBERS, max_batch=32)
     assert 1 <= loaded.quantum <= most
     assert is_quick or not loaded.is_quick
+
+
+@pytest.mark.parametrize(
+    ("run_s", "row_s", "least", "most"),
+    [
+        (0.0, 0.0, 32, 32),  # all of them take less than eight milliseconds
+        (0.0, 0.003, 1, 2),
+        (0.0, 0.02, 1, 1),  # long as a single row is, two take twice as long
+        (0.02, 0.0, 32, 32),  # rows together take no longer than one
+    ],
+)
+def test_runs_are_as_long_as_is_worth_it(run_s: float, row_s: float, least: int, most: int) -> None:
+    """On a busy machine they may hold fewer rows, never more."""
+
+    class Slow(QuirkyRuntime):
+        def run(
+            self, outputs: list[str], feed: dict[str, np.ndarray], options: object = None
+        ) -> list[np.ndarray]:
+            time.sleep(run_s + row_s * len(feed["latent"]))
+            return super().run(outputs, feed)
+
+    loaded = proved(Slow(lambda rows: 0.0), NUMBERS, max_batch=32)
+    assert least <= loaded.best_batch <= most
 
 
 @pytest.mark.parametrize("before_it_begins", [True, False])

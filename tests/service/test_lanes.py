@@ -1,4 +1,4 @@
-"""The engine's threads: every call is made once, and what comes of it reaches the loop it was asked from."""
+"""The engine's threads: every call is made once, and its thread says what came of it."""
 
 from __future__ import annotations
 
@@ -22,11 +22,15 @@ def lanes() -> Iterator[Lanes]:
 
 def called(lanes: Lanes, function: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
     """Return a future of what a call on the lanes comes to."""
-    future = asyncio.get_running_loop().create_future()
+    loop = asyncio.get_running_loop()
+    future = loop.create_future()
 
-    def done(result: Any, error: Exception | None) -> None:
+    def tell(result: Any, error: Exception | None) -> None:
         if not future.done():
             future.set_result(result) if error is None else future.set_exception(error)
+
+    def done(result: Any, error: Exception | None) -> None:
+        loop.call_soon_threadsafe(tell, result, error)
 
     lanes.run(done, function, *args)
     return future
@@ -90,6 +94,39 @@ def test_nobody_need_wait_for_a_result(lanes: Lanes) -> None:
     asyncio.run(leave())
     gate.set()
     assert asyncio.run(stay()) == 7
+
+
+def test_what_a_calls_end_asks_for_is_run_by_the_thread_that_is_there() -> None:
+    """It need not wait for anybody to wake up."""
+    threads: list[int] = []
+    over = threading.Event()
+
+    def ended(_result: object, _error: object) -> None:
+        if len(threads) < 5:
+            lanes.run(ended, lambda: threads.append(threading.get_ident()))
+        else:
+            over.set()
+
+    with contextlib.closing(Lanes(1)) as lanes:
+        lanes.run(ended, lambda: threads.append(threading.get_ident()))
+        assert over.wait(10)
+    assert len(threads) == 5
+    assert len(set(threads)) == 1
+
+
+def test_a_fault_in_what_hears_of_it_does_not_end_the_thread(
+    lanes: Lanes, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(_result: object, _error: object) -> None:
+        raise LookupError("unheard of")
+
+    async def play() -> int:
+        for _ in range(4):
+            lanes.run(fails, lambda: 1)
+        return await called(lanes, lambda: 7)
+
+    assert asyncio.run(play()) == 7
+    assert "unheard of" in caplog.text
 
 
 def test_closing_waits_for_all_calls() -> None:
