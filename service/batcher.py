@@ -29,25 +29,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from operator import attrgetter
-from typing import Any, Protocol
+from typing import Any
 
 from service.errors import DeadlineExceeded, QueueFull, Unavailable
 from service.jobs import Backend, Delivery, Job, Outcomes, PayloadT, ResultT, Watcher
 from service.queues import Queue, Queues
-from service.runs import Batch, Run, taken
-
-
-class Observer(Protocol):
-    """Who is told what happens, for metrics."""
-
-    def waiting_changed(self, backend: Any, rows: int) -> None:  # noqa: ANN401 - any backend
-        """``rows`` rows wait for the backend now."""
-
-    def run_started(self, backend: Any, rows: int) -> None:  # noqa: ANN401 - any backend
-        """A run of ``rows`` rows begins."""
-
-    def job_started(self, backend: Any, waited_s: float) -> None:  # noqa: ANN401 - any backend
-        """A job's first rows begin, after having waited."""
+from service.runs import Batch, Observer, Run, taken
 
 
 # After so long without company a job is reckoned to be alone.

@@ -219,15 +219,15 @@ class Metrics:
         self._tally.note(self.inference_seconds[model, str(version)].observe, seconds)
 
     def waiting_changed(self, backend: object, rows: int) -> None:
-        """Record the batcher's queue (``batcher.Observer``)."""
+        """Record the batcher's queue (``runs.Observer``)."""
         self._tally.note(self.queue_rows[self._models[id(backend)]].set, rows)
 
     def run_started(self, backend: object, rows: int) -> None:
-        """Record a run (``batcher.Observer``)."""
+        """Record a run (``runs.Observer``)."""
         self._tally.note(self.batch_rows[self._models[id(backend)]].observe, rows)
 
     def job_started(self, backend: object, waited_s: float) -> None:
-        """Record a job's wait (``batcher.Observer``)."""
+        """Record a job's wait (``runs.Observer``)."""
         self._tally.note(self.queue_wait_seconds[self._models[id(backend)]].observe, waited_s)
 
 

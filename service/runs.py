@@ -1,16 +1,29 @@
-"""One run of the batcher's: which rows of which jobs it is of, and the way to end it early."""
+"""One run of the batcher's: which rows of which jobs it is of, how it ends early, and who is told of it."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from service.fair_shares import fair_shares
 from service.jobs import Job, Part
 from service.queues import Queue
 
 Batch = list[tuple[Job[Any, Any], Part[Any]]]
+
+
+class Observer(Protocol):
+    """Who is told what happens, for metrics."""
+
+    def waiting_changed(self, backend: Any, rows: int) -> None:  # noqa: ANN401 - any backend
+        """``rows`` rows wait for the backend now."""
+
+    def run_started(self, backend: Any, rows: int) -> None:  # noqa: ANN401 - any backend
+        """A run of ``rows`` rows begins."""
+
+    def job_started(self, backend: Any, waited_s: float) -> None:  # noqa: ANN401 - any backend
+        """A job's first rows begin, after having waited."""
 
 
 class Run:
