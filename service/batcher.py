@@ -36,7 +36,6 @@ from service.jobs import Backend, Delivery, Job, Outcomes, PayloadT, ResultT, Wa
 from service.queues import Queue, Queues
 from service.runs import Batch, Observer, Run, taken
 
-
 # After so long without company a job is reckoned to be alone.
 _LONELY_S = 0.1
 # For so long after a short job has come, another is reckoned with.
