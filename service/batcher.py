@@ -68,7 +68,8 @@ class Batcher:
 
     def require_room(self, backend: Backend[Any, Any], rows: int) -> None:
         """Raise ``QueueFull`` if so many rows more may not wait for the backend."""
-        waiting = self._queues[backend].rows
+        with self._lock:
+            waiting = self._queues[backend].rows
         if waiting + rows > backend.queue_limit:
             raise QueueFull(
                 f"{waiting} rows are waiting for this model and at most {backend.queue_limit} may; "
@@ -135,7 +136,8 @@ class Batcher:
 
     def retire(self, backend: Backend[PayloadT, ResultT]) -> None:
         """Let go of a backend once no job needs it. Any thread may say so."""
-        self._queues.retire(backend)
+        with self._lock:
+            self._queues.retire(backend)
 
     async def drain(self) -> None:
         """Refuse new jobs from now on, and return when all accepted ones are done."""
@@ -229,8 +231,8 @@ class Batcher:
             self._on_loop(self._start_repeat, run)
             return
         with self._lock:
+            self._untold += 1  # before it is no run any more: a drain waits for both
             self._free(run, has_failed=isinstance(outcomes, Exception))
-            self._untold += 1
         if self._is_on_loop():
             self._pump()
             self._tell(run, outcomes)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import weakref
 from collections import deque
 from collections.abc import Iterable
@@ -59,7 +57,7 @@ class Queue:
 
 
 class Queues(dict[Backend[Any, Any], Queue]):
-    """The queues by backend; all but :meth:`retire` is for the event loop's thread.
+    """The queues by backend.
 
     A queue keeps its backend, and with it a model: one that is retired must go, also if a late job makes it
     again.
@@ -69,19 +67,15 @@ class Queues(dict[Backend[Any, Any], Queue]):
         super().__init__()
         self.retired: list[weakref.ref[Backend[Any, Any]]] = []
         """Backends that are not served any more, as long as there are any."""
-        self._loop: asyncio.AbstractEventLoop | None = None
 
     def __missing__(self, backend: Backend[Any, Any]) -> Queue:
-        self._loop = asyncio.get_running_loop()
         queue = self[backend] = Queue(backend)
         return queue
 
     def retire(self, backend: Backend[Any, Any]) -> None:
-        """Keep a backend no longer than jobs for it come and wait. Any thread may say so."""
+        """Keep a backend no longer than jobs for it come and wait."""
         self.retired.append(weakref.ref(backend))
-        if self._loop is not None:
-            with contextlib.suppress(RuntimeError):  # a loop that is closed asks for nothing any more
-                self._loop.call_soon_threadsafe(self.let_go)
+        self.let_go()
 
     def let_go(self) -> None:
         """Drop the queues of retired backends, unless rows wait in them."""
