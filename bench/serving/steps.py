@@ -146,7 +146,7 @@ async def whole(runtime: Runtime) -> dict[str, dict[str, float]]:
 
     async def hand_over() -> None:
         future = loop.create_future()
-        lanes.run(lambda result, _error: future.set_result(result), int)
+        lanes.run(lambda result, _error: loop.call_soon_threadsafe(future.set_result, result), int)
         await future
 
     site = Site.over(runtime)
