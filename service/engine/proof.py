@@ -203,7 +203,7 @@ def _best_batch(clock: _Clock, quantum: int, max_batch: int) -> int:
         else:
             return best
         best *= 2
-        row_s = least_s / best
+        row_s = min(row_s, least_s / best)  # one that is slow for another reason makes no longer run worth it
     return max_batch
 
 
