@@ -81,7 +81,7 @@ class Session:
         wide: Any = None,  # noqa: ANN401 - the same
     ) -> None:
         self.proof = proof
-        self.is_quick, self.quantum, self.best_batch = proof.is_quick, proof.quantum, proof.best_batch
+        self.is_quick, self.quantum = proof.is_quick, proof.quantum
         self.max_batch = max_batch
         self.provider = str(narrow.get_providers()[0])
         self._graph = graph

@@ -65,7 +65,7 @@ def loaded(
     backend = ModelBackend(
         session,
         manifest.latent,
-        max_batch=session.best_batch,
+        max_batch=session.proof.best_batch,
         queue_limit=settings.queue_rows if is_image else settings.queue_vectors,
         lanes=engine.lanes,
         observe_inference=lambda seconds: observe_inference(manifest.name, manifest.version, seconds),

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import threading
-import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.batcher import Batcher
-from service.engine import Lanes
 from service.errors import DeadlineExceeded, QueueFull, Unavailable
 from service.fair_shares import fair_shares
 from service.jobs import Delivery, Part
@@ -378,38 +373,3 @@ def test_shares_are_fair(waiting: list[int], limit: int) -> None:
     unfilled = [share for share, rows in zip(shares, waiting, strict=True) if share < rows]
     # Whoever wanted more got at most one row less than anybody else.
     assert not unfilled or min(unfilled) >= max(shares) - 1
-
-
-def test_lanes_on_threads_of_their_own_take_their_next_runs_themselves() -> None:
-    """Runs end on threads while jobs come and leave: each row once, to its owner, and all lanes free."""
-
-    class Threaded(RecordingBackend):
-        def run(self, parts: Any, done: Any, *, alone: bool) -> Any:
-            self.lanes.run(lambda outcomes, _: done(outcomes), self.answer, parts)
-            return lambda: None
-
-        def answer(self, parts: Sequence[Part[Load]]) -> list[list[object]]:
-            time.sleep(0.0002)
-            self.threads.add(threading.get_ident())
-            return [list(part.payload.rows[part.start : part.stop]) for part in parts]
-
-    async def ask(batcher: Batcher, backend: Threaded, number: int) -> bool:
-        await asyncio.sleep(number % 7 * 0.001)
-        payload, patience = load(str(number), 1 + number % 9), 0.0 if number % 11 == 0 else 30.0
-        work = batcher.submit(backend, payload, len(payload.rows), asyncio.get_running_loop().time() + 30)
-        try:
-            return flat(await asyncio.wait_for(work, patience)) == list(payload.rows)
-        except TimeoutError:
-            return patience == 0
-
-    async def play(backend: Threaded) -> list[bool]:
-        batcher = Batcher(2, RecordingObserver(), time.perf_counter)
-        answers = await asyncio.gather(*(ask(batcher, backend, number) for number in range(600)))
-        await batcher.drain()
-        return answers
-
-    with contextlib.closing(Lanes(2)) as lanes:
-        backend = Threaded(queue_limit=10**6, quantum=3)
-        backend.lanes, backend.threads = lanes, set()
-        assert all(asyncio.run(asyncio.wait_for(play(backend), 30)))
-    assert len(backend.threads) == 2

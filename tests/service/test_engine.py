@@ -324,7 +324,7 @@ def test_runs_are_as_long_as_is_worth_it(
             return super().run(outputs, feed)
 
     monkeypatch.setattr("service.engine.proof.time", SimpleNamespace(perf_counter=lambda: clock.now))
-    assert proved(Slow(lambda rows: 0.0), NUMBERS, max_batch=32).best_batch == best
+    assert proved(Slow(lambda rows: 0.0), NUMBERS, max_batch=32).proof.best_batch == best
 
 
 @pytest.mark.parametrize("before_it_begins", [True, False])
