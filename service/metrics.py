@@ -94,10 +94,27 @@ def forget_process(pid: int) -> None:
 
 def forget_dead_processes() -> None:
     """Remove the live gauges of all processes that are no more."""
-    for path in Path(os.environ.get(_DIRECTORY_VARIABLE, os.devnull)).glob("gauge_live*_*.db"):
+    for _, pid in _left_by_the_dead("gauge_live*"):
+        forget_process(pid)
+
+
+def _go_on_for_a_dead_process() -> None:
+    """Take over the counts of a process that is no more, if there is one: its files would pile up."""
+    for kind in ("counter", "histogram"):
+        for path, _ in _left_by_the_dead(kind):
+            own = path.with_name(f"{kind}_{os.getpid()}.db")
+            if own.exists():  # it has begun to count, or goes on for one that had its id
+                break
+            with suppress(FileNotFoundError):  # somebody else goes on for that one
+                path.rename(own)
+
+
+def _left_by_the_dead(kind: str) -> Iterator[tuple[Path, int]]:
+    """Yield the files of a kind that processes have left which are no more, and their ids."""
+    for path in Path(os.environ.get(_DIRECTORY_VARIABLE, os.devnull)).glob(f"{kind}_*.db"):
         pid = path.stem.rpartition("_")[2]
         if pid.isdecimal() and not _is_alive(int(pid)):
-            forget_process(int(pid))
+            yield path, int(pid)
 
 
 def _is_alive(pid: int) -> bool:
@@ -122,6 +139,7 @@ class Metrics:
 
     def __init__(self) -> None:
         forget_dead_processes()
+        _go_on_for_a_dead_process()
         self._registry = CollectorRegistry()
         self._models: dict[int, tuple[str, str]] = {}
         self._shown: dict[tuple[str, str], str] = {}
@@ -232,14 +250,18 @@ class Metrics:
 
 
 class _Collector(MultiProcessCollector):
-    """Passes by a file that a worker is just about to make: the library fails on one that is empty yet."""
+    """Bears with files that come and go while it looks at them, on which the library fails."""
 
     def collect(self) -> Any:  # noqa: ANN401 - the library's
-        files = [str(path) for path in Path(self._path).glob("*.db") if _has_content(path)]
-        return self.merge(files, accumulate=True)  # type: ignore[no-untyped-call]
+        while True:
+            files = [str(path) for path in Path(self._path).glob("*.db") if _has_content(path)]
+            # Else one has another name now: a new process goes on for a dead one.
+            with suppress(FileNotFoundError):
+                return self.merge(files, accumulate=True)  # type: ignore[no-untyped-call]
 
 
 def _has_content(path: Path) -> bool:
+    """Tell whether a file has any: one that a worker is just about to make is empty yet."""
     try:
         return path.stat().st_size > 0
     except FileNotFoundError:  # a dead worker's, buried meanwhile

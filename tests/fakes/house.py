@@ -26,10 +26,9 @@ class House:
         self.root = root
         self.tried: list[str] = []
         self.events: list[str] = []
-        environ = {f"FORGER_{name.upper()}": str(value) for name, value in settings.items()}
+        given = {"models_dir": root, "default_model": "grey", "models_poll_s": 0, **settings}
         self._settings = load_settings(
-            {"FORGER_MODELS_DIR": str(root), "FORGER_DEFAULT_MODEL": "grey", "FORGER_MODELS_POLL_S": "0"}
-            | environ
+            {f"FORGER_{name.upper()}": str(value) for name, value in given.items() if value is not None}
         )
         self._engine = engine
         self.store = DecisionStore(self._settings.state_file)

@@ -228,3 +228,36 @@ def test_a_rollback_does_not_wait_for_what_is_being_loaded(
     may_end.set()
     look.join()
     assert (house.current, house.served) == (1, ["grey:1", "grey:2", "grey:3"])
+
+
+def test_what_was_unloaded_comes_back_when_nothing_else_is_left_of_the_default_model(
+    tmp_path: Path, engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A worker that dies is replaced, whatever has become of the only version that it served."""
+    for version in (1, 2, 3):
+        write_model(tmp_path, grey(version))
+    write_model(tmp_path, COLOUR)
+    state = tmp_path / "state.json"
+    house = House(tmp_path, engine, state_file=state)
+    house.commands.unload("grey", 1)
+    house.commands.unload("grey", 2)
+    for damaged in (2, 3):
+        (tmp_path / "grey" / str(damaged) / "generator.onnx").write_bytes(b"")
+    again = House(tmp_path, engine, state_file=state)
+    assert (again.current, again.served) == (1, ["colour:1", "grey:1"])
+    again.look()
+    assert again.current == 1
+    assert caplog.text.count("stays, as grey:1 is the last version of the default model") == 1
+
+
+def test_what_was_unloaded_comes_back_when_nothing_at_all_is_left(tmp_path: Path, engine: Engine) -> None:
+    """Without a setting the default model is the first by name."""
+    for model in (grey(1), grey(2), COLOUR):
+        write_model(tmp_path, model)
+    state = tmp_path / "state.json"
+    house = House(tmp_path, engine, state_file=state)
+    house.commands.unload("grey", 1)
+    house.commands.unload("colour", 1)
+    shutil.rmtree(tmp_path / "grey" / "2")
+    again = House(tmp_path, engine, state_file=state, default_model=None)
+    assert again.served == ["colour:1"]

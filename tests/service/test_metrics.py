@@ -43,6 +43,37 @@ def test_counters_of_all_workers_add_up_and_a_dead_workers_gauge_is_gone(tmp_pat
     assert 'forger_queue_rows{model="grey",version="1"} 5.0' in texts[1]
 
 
+def test_the_files_of_workers_that_died_do_not_pile_up_and_their_counts_go_on(tmp_path: Path) -> None:
+    environ = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path), "PATH": "", "PYTHONPATH": str(ROOT)}
+    for _ in range(5):
+        text = subprocess.run(
+            [sys.executable, "-c", WORKER, "lives"], env=environ, capture_output=True, text=True, check=True
+        ).stdout
+    assert 'forger_images_total{model="grey",version="1"} 15.0' in text
+    assert 'forger_queue_rows{model="grey",version="1"} 5.0' in text
+    assert len(list(tmp_path.glob("counter_*"))) == 1
+    assert faults(text) == []
+
+
+def test_a_file_that_is_taken_over_while_metrics_are_read_is_read_under_its_new_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environ = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path), "PATH": "", "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", WORKER, "lives"], env=environ, capture_output=True, check=True)
+    (counts,) = tmp_path.glob("counter_*")
+    merge = service_metrics.MultiProcessCollector.merge
+
+    def taken_over_first(files: list[str], *, accumulate: bool) -> Any:
+        if counts.exists():
+            counts.rename(counts.with_name("counter_1.db"))
+        return merge(files, accumulate=accumulate)
+
+    monkeypatch.setattr(service_metrics.MultiProcessCollector, "merge", staticmethod(taken_over_first))
+    collector = service_metrics._Collector(None, path=str(tmp_path))
+    (images,) = (metric for metric in collector.collect() if metric.name == "forger_images")
+    assert images.samples[0].value == 3.0
+
+
 AGAIN = """
 import os, sys
 from service.metrics import Metrics
