@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from tests.chaos.serving.client import Client, Reply, Shot
 
-# Between two looks at the clock. A besieger that wakes for every request takes a good part of a small machine.
+# Between two looks at the clock. A besieger that wakes for each request takes much of a small machine.
 _TICK_S = 0.02
 
 
