@@ -156,11 +156,13 @@ class ModelBackend:
         done: Callable[[Outcomes[Drawn]], None],
         *,
         alone: bool = False,
+        at_once: bool = False,
     ) -> Callable[[], None]:
         """Draw the rows of all parts in one run; a part whose output is not finite gets its own fault.
 
-        On the engine's threads; but a row that is ``alone`` is drawn at once, if that is quick: to wake a
-        thread on an idle processor, and to be woken by it, takes a good part of the row's own time.
+        On the engine's threads; but a row that is to be ``at_once`` is drawn by the caller, if that is quick:
+        to wake a thread, and to be woken by it, takes a good part of the row's own time on an idle processor,
+        and now and then milliseconds on one that is busy with somebody's long runs.
         """
         followed = [part.payload.journey for part in parts if part.payload.journey is not None]
         begun = time.perf_counter() if followed else 0.0
@@ -178,7 +180,7 @@ class ModelBackend:
             done(outcomes)
 
         halt = Halt()
-        if not (alone and self._session.is_quick):
+        if not (at_once and self._session.is_quick):
             self._lanes.run(ended, self._draw, parts, alone, halt)
             return halt.end
         try:

@@ -15,7 +15,8 @@ What it promises:
   leave a lane to them; if there is but one, a run of long ones is of one job, and no more than the quantum:
   one row is never stuck behind many.
 - A run that fails is repeated job by job, so that a fault harms only the job it belongs to.
-- Runs are greedy: nothing waits for company. What piles up while the lanes are busy is a batch.
+- Runs are greedy: nothing waits for company, but what comes in the same turn of the event loop is taken
+  together. What piles up while the lanes are busy is a batch.
 
 Deadlines are times of the event loop's own monotonic clock, which may tick in milliseconds; durations are
 measured with a stopwatch.
@@ -31,13 +32,12 @@ from functools import partial
 from operator import attrgetter
 from typing import Any
 
+from service.company import Company
 from service.errors import DeadlineExceeded, QueueFull, Unavailable
 from service.jobs import Backend, Delivery, Job, Outcomes, PayloadT, ResultT, Watcher
 from service.queues import Queue, Queues
-from service.runs import Batch, Observer, Run, taken
+from service.runs import Batch, Observer, Run, rows_of, taken
 
-# After so long without company a job is reckoned to be alone.
-_LONELY_S = 0.1
 # For so long after a short job has come, another is reckoned with.
 _EXPECTED_S = 0.25
 
@@ -63,8 +63,7 @@ class Batcher:
         self._freed: asyncio.Future[None] | None = None
         self._turn = 0
         self._short_until = 0.0
-        self._jobs = 0
-        self._crowded_at = 0.0
+        self._all, self._short = Company(), Company()
 
     def require_room(self, backend: Backend[Any, Any], rows: int) -> None:
         """Raise ``QueueFull`` if so many rows more may not wait for the backend."""
@@ -102,17 +101,16 @@ class Batcher:
             payload, rows, deadline, self._stopwatch(), loop.create_future(), watcher
         )
         queue = self._admit(backend, job)
-        if self._is_alone(job):
-            loop.call_soon(self._pump)  # others may have come with it, whose turn is next
-        else:
-            self._pump()
+        loop.call_soon(self._pump)  # others may have come with it, whose turn is next
         expiry = loop.call_at(deadline, _expire, job)
         try:
             return await job.done
         finally:
             expiry.cancel()
             with self._lock:
-                self._jobs -= 1
+                self._all.left_by_one()
+                if not job.is_long_for(backend):
+                    self._short.left_by_one()
                 self._forget(queue, job)
                 if self._queues.retired:
                     self._queues.let_go()
@@ -126,12 +124,11 @@ class Batcher:
             line = queue.line_of(job)
             line.append(job)
             self._count(queue, job.rows)
+            self._all.joined_by(now)
             if line is queue.short:
+                self._short.joined_by(now)
                 self._short_until = now + _EXPECTED_S
             job.admit()
-            self._jobs += 1
-            if self._jobs > 1:
-                self._crowded_at = now
         return queue
 
     def retire(self, backend: Backend[PayloadT, ResultT]) -> None:
@@ -163,29 +160,34 @@ class Batcher:
                 if run.is_for_nobody:
                     run.end_early()
 
-    def _is_alone(self, job: Job[Any, Any]) -> bool:
-        """Tell whether the job, of a single row, is the only one, and there has been no other for a while."""
-        if job.rows > 1 or self._jobs > 1:
-            return False
-        return self._loop.time() > self._crowded_at + _LONELY_S
-
     def _pump(self) -> None:
         """Start runs while lanes are idle and rows wait."""
-        with self._lock:
-            while len(self._runs) < self._lanes and self._start_one():
-                pass
+        while (run := self._next_run()) is not None:
+            is_single = run.batch[0][0].rows == 1
+            now = self._loop.time()
+            # Without the lock: it may take its time, and be over when this returns.
+            run.end_early = run.backend.run(
+                [part for _, part in run.batch],
+                partial(self._end, run),
+                alone=is_single and self._all.is_of_one(now),
+                at_once=is_single and self._short.is_of_one(now) and self._is_on_loop(),
+            )
+            if run.is_for_nobody:  # since it was taken up
+                run.end_early()
 
-    def _start_one(self) -> bool:
-        """Start a run of the backend that has waited longest for a turn; tell whether any had rows."""
-        waiting = [queue for queue in self._queues.values() if queue.rows]
-        for queue in sorted(waiting, key=attrgetter("last_turn")):
-            batch = self._next_batch(queue)
-            if batch:
-                self._turn += 1
-                queue.last_turn = self._turn
-                self._begin(queue, batch)
-                return True
-        return False
+    def _next_run(self) -> Run | None:
+        """Take up a run of the backend that has waited longest, if a lane is idle and rows wait."""
+        with self._lock:
+            if len(self._runs) == self._lanes:
+                return None
+            waiting = [queue for queue in self._queues.values() if queue.rows]
+            for queue in sorted(waiting, key=attrgetter("last_turn")):
+                batch = self._next_batch(queue)
+                if batch:
+                    self._turn += 1
+                    queue.last_turn = self._turn
+                    return self._begun(queue, batch)
+        return None
 
     def _next_batch(self, queue: Queue) -> Batch:
         """Take the rows of the next run off the queue."""
@@ -204,26 +206,23 @@ class Batcher:
             batch = taken(line, queue.candidates(line, jobs, now), most)
             if batch:
                 queue.last_was_short = line is queue.short
-                self._count(queue, -sum(part.rows for _, part in batch))
+                self._count(queue, -rows_of(batch))
                 return batch
         return []
 
-    def _begin(self, queue: Queue, batch: Batch) -> None:
-        backend = queue.backend
+    def _begun(self, queue: Queue, batch: Batch) -> Run:
         now = self._stopwatch()
         run = Run(queue, batch, now)
         self._runs.add(run)
         self._busy_with_long += run.is_long
-        rows = sum(part.rows for _, part in batch)
-        self._observer.run_started(backend, rows)
+        self._observer.run_started(queue.backend, run.rows)
         for job, _ in batch:
             job.begin(now)
-            job.batch_rows = max(job.batch_rows, rows)
+            job.batch_rows = max(job.batch_rows, run.rows)
             if job.started is None:
                 job.started = now
-                self._observer.job_started(backend, now - job.admitted)
-        alone = self._is_alone(batch[0][0])
-        run.end_early = backend.run([part for _, part in batch], partial(self._end, run), alone=alone)
+                self._observer.job_started(queue.backend, now - job.admitted)
+        return run
 
     def _end(self, run: Run, outcomes: Outcomes[Any]) -> None:
         """Take in what came of a run, on any thread: its lane goes on, and the loop tells callers."""
@@ -288,7 +287,7 @@ class Batcher:
             done: asyncio.Future[Outcomes[Any]] = loop.create_future()
             run.under_way = [job]
             run.end_early = run.queue.backend.run(
-                [part], partial(self._on_loop, done.set_result), alone=False
+                [part], partial(self._on_loop, done.set_result), alone=False, at_once=False
             )
             outcome = await done
             outcomes.append(outcome if isinstance(outcome, Exception) else outcome[0])

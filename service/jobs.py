@@ -47,16 +47,22 @@ class Backend(Protocol[PayloadT, ResultT_co]):
         """The most rows that may wait."""
 
     def run(
-        self, parts: Sequence[Part[PayloadT]], done: Callable[[Outcomes[ResultT_co]], None], *, alone: bool
+        self,
+        parts: Sequence[Part[PayloadT]],
+        done: Callable[[Outcomes[ResultT_co]], None],
+        *,
+        alone: bool,
+        at_once: bool,
     ) -> Callable[[], None]:
         """Start a run; call ``done`` once, on any thread, with what came of it. Never raises.
 
         What is returned ends the run early, if it can: nobody waits for it any more. ``done`` is called all
         the same. Once the run is over it does nothing.
 
-        ``done`` may be called before this returns: a run that is ``alone`` may keep the event loop for some
-        milliseconds, as nobody else has been there for a while. A thread that calls it from where it has run
-        is given its next run by that very call, and waits for no turn of a busy loop.
+        A run that is ``alone`` may use the whole machine: nobody else has been there for a while. One that is
+        to be ``at_once`` may keep the thread that calls this, the event loop's, for some milliseconds, as no
+        other but long jobs have been there; ``done`` is then called before this returns. A thread that calls
+        it from where it has run is given its next run by that very call: it waits for no turn of a busy loop.
         """
 
 

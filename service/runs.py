@@ -31,8 +31,10 @@ class Run:
 
     def __init__(self, queue: Queue, batch: Batch, begun: float) -> None:
         self.queue = queue
+        self.backend = queue.backend
         self.batch = batch
         self.begun = begun
+        self.rows = rows_of(batch)
         self.is_long = batch[0][0].is_long_for(queue.backend)
         self.under_way = [job for job, _ in batch]
         self.end_early: Callable[[], None] = lambda: None  # until it is begun
@@ -41,6 +43,11 @@ class Run:
     def is_for_nobody(self) -> bool:
         """Whether no caller waits for what is under way."""
         return all(job.done.done() for job in self.under_way)
+
+
+def rows_of(batch: Batch) -> int:
+    """Return how many rows a batch holds."""
+    return sum(part.rows for _, part in batch)
 
 
 def taken(line: deque[Job[Any, Any]], jobs: list[Job[Any, Any]], most: int) -> Batch:

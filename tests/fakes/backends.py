@@ -40,6 +40,7 @@ class Run:
     at: float
     parts: tuple[Part[Load], ...]
     alone: bool
+    at_once: bool
 
     @property
     def rows(self) -> int:
@@ -60,9 +61,14 @@ class RecordingBackend:
     ended_early: int = 0
 
     def run(
-        self, parts: Sequence[Part[Load]], done: Callable[[Outcomes[list[object]]], None], *, alone: bool
+        self,
+        parts: Sequence[Part[Load]],
+        done: Callable[[Outcomes[list[object]]], None],
+        *,
+        alone: bool,
+        at_once: bool,
     ) -> Callable[[], None]:
-        task = asyncio.get_running_loop().create_task(self.draw(parts, alone=alone))
+        task = asyncio.get_running_loop().create_task(self.draw(parts, alone=alone, at_once=at_once))
 
         def ended(_: object) -> None:
             if task.cancelled():
@@ -76,8 +82,10 @@ class RecordingBackend:
         task.add_done_callback(ended)
         return task.cancel
 
-    async def draw(self, parts: Sequence[Part[Load]], *, alone: bool) -> Sequence[list[object] | Exception]:
-        self.runs.append(Run(asyncio.get_running_loop().time(), tuple(parts), alone))
+    async def draw(
+        self, parts: Sequence[Part[Load]], *, alone: bool, at_once: bool
+    ) -> Sequence[list[object] | Exception]:
+        self.runs.append(Run(asyncio.get_running_loop().time(), tuple(parts), alone, at_once))
         self.running += 1
         self.most_running = max(self.most_running, self.running)
         try:

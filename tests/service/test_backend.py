@@ -144,9 +144,11 @@ def test_what_was_drawn_is_handed_on_without_a_copy() -> None:
 
 
 @pytest.mark.parametrize("is_quick", [False, True])
+@pytest.mark.parametrize("at_once", [False, True])
 @pytest.mark.parametrize("alone", [False, True])
-def test_a_quick_row_that_is_alone_is_drawn_where_it_is_asked_for(
+def test_a_quick_row_is_drawn_at_once_where_it_is_asked_for(
     is_quick: bool,  # noqa: FBT001 - a parameter of the test
+    at_once: bool,  # noqa: FBT001 - the same
     alone: bool,  # noqa: FBT001 - the same
 ) -> None:
     class Noting(Echo):
@@ -166,7 +168,7 @@ def test_a_quick_row_that_is_alone_is_drawn_where_it_is_asked_for(
             lanes=lanes,
             observe_inference=lambda _: None,
         )
-        [result] = asyncio.run(drawn(backend, [Part(rows(1), 0, 1)], alone=alone))
+        [result] = asyncio.run(drawn(backend, [Part(rows(1), 0, 1)], alone=alone, at_once=at_once))
     assert result.tolist() == [[1.0, 0.5]]
-    assert (session.thread == threading.get_ident()) == (is_quick and alone)
+    assert (session.thread == threading.get_ident()) == (is_quick and at_once)
     assert session.alone == alone, "a row that is alone may use all threads, wherever it is drawn"

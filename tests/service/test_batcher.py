@@ -141,18 +141,24 @@ def test_every_law_holds_for_any_traffic(
 
 
 def test_rows_of_different_requests_share_a_run() -> None:
+    """Those that wait for the lane, and those that come together while it is idle."""
     backend, observer = RecordingBackend(max_batch=8), RecordingObserver()
 
     async def play() -> list[Delivery[list[object]]]:
         batcher = Batcher(1, observer)
-        return await asyncio.gather(
-            *(batcher.submit(backend, load(name, 2), 2, FOREVER) for name in ("busy", "a", "b", "c"))
-        )
+
+        async def ask(name: str, at: float) -> Delivery[list[object]]:
+            await asyncio.sleep(at)
+            return await batcher.submit(backend, load(name, 2), 2, FOREVER)
+
+        busy, waiting, together = ("busy",), ("a", "b", "c"), ("d", "e")
+        times = dict.fromkeys(busy, 0.0) | dict.fromkeys(waiting, 0.5) | dict.fromkeys(together, 5.0)
+        return await asyncio.gather(*(ask(name, at) for name, at in times.items()))
 
     deliveries = run_virtually(play())
-    assert [run.rows for run in backend.runs] == [2, 6]
-    assert [delivery.batch_rows for delivery in deliveries] == [2, 6, 6, 6]
-    assert observer.runs == [2, 6]
+    assert [run.rows for run in backend.runs] == [2, 6, 4]
+    assert [delivery.batch_rows for delivery in deliveries] == [2, 6, 6, 6, 4, 4]
+    assert observer.runs == [2, 6, 4]
 
 
 def test_a_large_request_is_split_and_put_together_in_order() -> None:
@@ -178,7 +184,7 @@ def test_the_time_in_runs_leaves_the_waits_between_them_out() -> None:
         return await asyncio.gather(*jobs)
 
     assert [(job.queue_s, job.run_s) for job in run_virtually(play(1))] == [(0.0, 3.0), (1.0, 3.0)]
-    assert [job.run_s for job in run_virtually(play(6))] == [1.0, 1.0]
+    assert [job.run_s for job in run_virtually(play(12))] == [1.0, 1.0]
 
 
 def test_a_full_queue_refuses_and_says_how_full_it_is() -> None:
@@ -187,7 +193,7 @@ def test_a_full_queue_refuses_and_says_how_full_it_is() -> None:
     async def play() -> None:
         batcher = Batcher(1, RecordingObserver())
         first = asyncio.ensure_future(batcher.submit(backend, load("a", 3), 3, FOREVER))
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.1)
         with pytest.raises(QueueFull, match="2 rows are waiting for this model and at most 3 may; 2 more"):
             await batcher.submit(backend, load("b", 2), 2, FOREVER)
         fits = await batcher.submit(backend, load("c", 1), 1, FOREVER)
@@ -203,6 +209,7 @@ def test_rows_of_a_client_that_left_are_never_run() -> None:
     async def play() -> None:
         batcher = Batcher(1, RecordingObserver())
         busy = asyncio.ensure_future(batcher.submit(backend, load("busy", 4), 4, FOREVER))
+        await asyncio.sleep(0.1)
         leaver = asyncio.ensure_future(batcher.submit(backend, load("leaver", 4), 4, FOREVER))
         stayer = asyncio.ensure_future(batcher.submit(backend, load("stayer", 4), 4, FOREVER))
         await asyncio.sleep(0.5)

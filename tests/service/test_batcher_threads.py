@@ -12,14 +12,14 @@ from typing import Any
 from service.batcher import Batcher
 from service.engine import Lanes
 from service.jobs import Part
-from tests.fakes.backends import Load, RecordingBackend, RecordingObserver, load
+from tests.fakes.backends import FOREVER, Load, RecordingBackend, RecordingObserver, load
 
 
 def test_lanes_on_threads_of_their_own_take_their_next_runs_themselves() -> None:
     """Runs end on threads while jobs come and leave: each row once, to its owner, and all lanes free."""
 
     class Threaded(RecordingBackend):
-        def run(self, parts: Any, done: Any, *, alone: bool) -> Any:
+        def run(self, parts: Any, done: Any, **_how: bool) -> Any:
             self.lanes.run(lambda outcomes, _: done(outcomes), self.answer, parts)
             return lambda: None
 
@@ -49,3 +49,40 @@ def test_lanes_on_threads_of_their_own_take_their_next_runs_themselves() -> None
         backend.lanes, backend.threads = lanes, set()
         assert all(asyncio.run(asyncio.wait_for(play(backend), 30)))
     assert len(backend.threads) == 2
+
+
+def test_lanes_go_on_while_a_row_is_drawn_on_the_event_loop() -> None:
+    """Somebody's long job takes run after run, and is not kept waiting by a row that is drawn at once."""
+
+    class Threaded(RecordingBackend):
+        def run(self, parts: Any, done: Any, *, alone: bool, at_once: bool) -> Any:
+            if at_once:
+                before, end = self.done, time.monotonic() + 10
+                while self.done < before + 20 and time.monotonic() < end:
+                    time.sleep(0.001)
+                self.meanwhile.append(self.done - before)
+                done([list(part.payload.rows) for part in parts])
+            else:
+                self.lanes.run(lambda outcomes, _: done(outcomes), self.answer, parts)
+            return lambda: None
+
+        def answer(self, parts: Sequence[Part[Load]]) -> list[list[object]]:
+            time.sleep(0.0005)
+            self.done += 1
+            return [list(part.payload.rows[part.start : part.stop]) for part in parts]
+
+    async def play(backend: Threaded) -> None:
+        batcher = Batcher(2, RecordingObserver(), time.perf_counter)
+        long = asyncio.create_task(batcher.submit(backend, load("long", 10**5), 10**5, FOREVER))
+        await asyncio.sleep(0.12)
+        for _ in range(10):  # a lane may come first and take one
+            await batcher.submit(backend, load("single", 1), 1, FOREVER)
+        long.cancel()
+        await batcher.drain()
+
+    with contextlib.closing(Lanes(2)) as lanes:
+        backend = Threaded(queue_limit=10**6, quantum=3)
+        backend.lanes, backend.done, backend.meanwhile = lanes, 0, []
+        asyncio.run(asyncio.wait_for(play(backend), 30))
+    assert backend.meanwhile
+    assert min(backend.meanwhile) >= 20

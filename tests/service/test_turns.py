@@ -111,6 +111,30 @@ def test_a_run_is_alone_if_there_is_no_other_job_and_has_been_none_for_a_while()
 
     run_virtually(play())
     assert [run.alone for run in backend.runs] == [True, True, False, False, False, True, False, False]
+    assert [run.at_once for run in backend.runs] == [run.alone for run in backend.runs]
+
+
+def test_a_row_is_drawn_at_once_beside_long_jobs_alone() -> None:
+    """It need not wait for a thread to wake up while others are busy; two such rows go to the lanes."""
+    backend = RecordingBackend(max_batch=4, quantum=2, seconds=0.01)
+
+    async def play() -> None:
+        batcher = Batcher(2, RecordingObserver())
+        await asyncio.sleep(1.0)
+        long = asyncio.create_task(batcher.submit(backend, load("long", 200), 200, FOREVER))
+        for _ in range(3):
+            await asyncio.sleep(0.05)
+            await batcher.submit(backend, load("single", 1), 1, FOREVER)
+        await asyncio.gather(*[batcher.submit(backend, load("pair", 1), 1, FOREVER) for _ in range(2)])
+        await long
+
+    run_virtually(play())
+    told = {
+        name: [(run.alone, run.at_once) for run in backend.runs if run.parts[0].payload.rows[0][0] == name]
+        for name in ("long", "single", "pair")
+    }
+    assert told["single"] == [(False, True)] * 3
+    assert set(told["pair"]) == set(told["long"]) == {(False, False)}
 
 
 def test_busy_models_take_turns() -> None:
