@@ -29,9 +29,6 @@ from service.tracing import open_tracing
 
 logger = logging.getLogger("forger")
 
-_SWITCH_S = 0.0003
-"""How long a lane that has ended a run waits for the interpreter while the event loop is busy: else 5 ms."""
-
 
 class Runtime:
     """The models, the batcher in front of them, and the threads for all the rest of the work."""
@@ -42,7 +39,6 @@ class Runtime:
         Raises ``InvalidSettings`` if there can be no service.
         """
         self.settings = settings
-        sys.setswitchinterval(_SWITCH_S)
         limits = Limits(settings.key_requests, settings.key_images)
         self.keyring = Keyring(settings.api_keys, settings.keys_file, limits)
         self.metrics = Metrics()
