@@ -139,6 +139,7 @@ class Batcher:
     async def drain(self) -> None:
         """Refuse new jobs from now on, and return when all accepted ones are done."""
         self._draining = True
+        await asyncio.sleep(0)  # until what has just come is taken up
         while self._runs or self._untold:
             self._freed = asyncio.get_running_loop().create_future()
             await self._freed
@@ -286,7 +287,7 @@ class Batcher:
                 continue
             done: asyncio.Future[Outcomes[Any]] = loop.create_future()
             run.under_way = [job]
-            run.end_early = run.queue.backend.run(
+            run.end_early = run.backend.run(
                 [part], partial(self._on_loop, done.set_result), alone=False, at_once=False
             )
             outcome = await done

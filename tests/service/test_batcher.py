@@ -353,6 +353,21 @@ def test_a_failed_run_harms_only_the_request_that_fails_it() -> None:
     assert isinstance(spoilt, Spoilt)
 
 
+def test_draining_finishes_what_came_in_the_very_same_turn() -> None:
+    backend = RecordingBackend()
+
+    async def play() -> None:
+        batcher = Batcher(1, RecordingObserver())
+        accepted = asyncio.ensure_future(batcher.submit(backend, load("accepted", 2), 2, FOREVER))
+        await asyncio.sleep(0)
+        assert not backend.runs, "it is taken up in the next turn"
+        await batcher.drain()
+        assert len(backend.runs) == 1
+        assert flat(await accepted) == [("accepted", 0), ("accepted", 1)]
+
+    run_virtually(play())
+
+
 def test_draining_finishes_what_was_accepted_and_refuses_the_rest() -> None:
     backend = RecordingBackend(max_batch=1)
 
