@@ -167,7 +167,7 @@ class Batcher:
             is_single = run.batch[0][0].rows == 1
             now = self._loop.time()
             # Without the lock: it may take its time, and be over when this returns.
-            run.end_early = run.backend.run(
+            run.end_early = run.queue.backend.run(
                 [part for _, part in run.batch],
                 partial(self._end, run),
                 alone=is_single and self._all.is_of_one(now),
@@ -287,7 +287,7 @@ class Batcher:
                 continue
             done: asyncio.Future[Outcomes[Any]] = loop.create_future()
             run.under_way = [job]
-            run.end_early = run.backend.run(
+            run.end_early = run.queue.backend.run(
                 [part], partial(self._on_loop, done.set_result), alone=False, at_once=False
             )
             outcome = await done

@@ -31,7 +31,6 @@ class Run:
 
     def __init__(self, queue: Queue, batch: Batch, begun: float) -> None:
         self.queue = queue
-        self.backend = queue.backend
         self.batch = batch
         self.begun = begun
         self.rows = rows_of(batch)

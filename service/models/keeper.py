@@ -25,8 +25,6 @@ logger = logging.getLogger("forger.repository")
 
 Key = tuple[str, int]
 
-_STAYS = "it was to be unloaded, and stays, as {}"
-
 
 class Audience(Protocol):
     """Who is told what is served; on any thread."""
@@ -137,24 +135,25 @@ class Keeper:
         away = [place for place in self.places.values() if place.key in self._decisions.unloaded]
         if away and not any(configured in (None, model.name) for model in self._served()):
             name = configured or default_model_name(None, [place.key[0] for place in away])
-            self._bring_back([place for place in away if place.key[0] == name])
+            self._bring_back(name, [place for place in away if place.key[0] == name])
         return default_model_name(configured, {model.name for model in self._served()})
 
-    def _bring_back(self, away: list[Place]) -> None:
-        """Serve the newest of some versions that can be served."""
+    def _bring_back(self, name: str, away: list[Place]) -> None:
+        """Serve the newest of some versions that can be served, as the default model."""
         for place in sorted(away, key=lambda place: place.key, reverse=True):
             with self.lock:
                 self.load_now(place)
-            if place.model is not None:
-                self._complain(place, _STAYS.format(_last_of_default(place)))
-                return
+                if place.model is not None:
+                    self._default = name
+                    self._keep_away(place)  # which says why it stays
+                    return
 
     def is_needed(self, place: Place) -> str | None:
         """Return why a model must not go, if it is the default's last, or pinned."""
         name, version = place.key
         others = [model for model in self._served() if model.name == name and model.version != version]
         if name == self._default and not others:
-            return _last_of_default(place)
+            return f"{name}:{version} is the last version of the default model"
         if self._decisions.pins.get(name) == version:
             return f"{name}:{version} is pinned"
         return None
@@ -259,7 +258,7 @@ class Keeper:
         """Do not serve what was unloaded here or by way of another process, unless nothing would be left."""
         needed = self.is_needed(place) if place.model is not None and self._default else None
         if needed is not None:
-            self._complain(place, _STAYS.format(needed))
+            self._complain(place, f"it was to be unloaded, and stays, as {needed}")
             return
         place.reason = None
         self.retire(place)
@@ -279,8 +278,3 @@ class Keeper:
         if reason != place.reason:
             logger.error("model %s:%d: %s", *place.key, reason)
         place.reason = reason
-
-
-def _last_of_default(place: Place) -> str:
-    name, version = place.key
-    return f"{name}:{version} is the last version of the default model"

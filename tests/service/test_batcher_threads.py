@@ -15,18 +15,28 @@ from service.jobs import Part
 from tests.fakes.backends import FOREVER, Load, RecordingBackend, RecordingObserver, load
 
 
+class Threaded(RecordingBackend):
+    """Runs on lanes, each for half a millisecond, and remembers how many and on which threads."""
+
+    def __init__(self, lanes: Lanes) -> None:
+        super().__init__(queue_limit=10**6, quantum=3)
+        self.lanes = lanes
+        self.threads: set[int] = set()
+        self.done = 0
+
+    def run(self, parts: Any, done: Any, **_how: bool) -> Any:
+        self.lanes.run(lambda outcomes, _: done(outcomes), self.answer, parts)
+        return lambda: None
+
+    def answer(self, parts: Sequence[Part[Load]]) -> list[list[object]]:
+        time.sleep(0.0005)
+        self.threads.add(threading.get_ident())
+        self.done += 1
+        return [list(part.payload.rows[part.start : part.stop]) for part in parts]
+
+
 def test_lanes_on_threads_of_their_own_take_their_next_runs_themselves() -> None:
     """Runs end on threads while jobs come and leave: each row once, to its owner, and all lanes free."""
-
-    class Threaded(RecordingBackend):
-        def run(self, parts: Any, done: Any, **_how: bool) -> Any:
-            self.lanes.run(lambda outcomes, _: done(outcomes), self.answer, parts)
-            return lambda: None
-
-        def answer(self, parts: Sequence[Part[Load]]) -> list[list[object]]:
-            time.sleep(0.0002)
-            self.threads.add(threading.get_ident())
-            return [list(part.payload.rows[part.start : part.stop]) for part in parts]
 
     async def ask(batcher: Batcher, backend: Threaded, number: int) -> bool:
         await asyncio.sleep(number % 7 * 0.001)
@@ -45,33 +55,27 @@ def test_lanes_on_threads_of_their_own_take_their_next_runs_themselves() -> None
         return answers
 
     with contextlib.closing(Lanes(2)) as lanes:
-        backend = Threaded(queue_limit=10**6, quantum=3)
-        backend.lanes, backend.threads = lanes, set()
+        backend = Threaded(lanes)
         assert all(asyncio.run(asyncio.wait_for(play(backend), 30)))
     assert len(backend.threads) == 2
 
 
 def test_lanes_go_on_while_a_row_is_drawn_on_the_event_loop() -> None:
     """Somebody's long job takes run after run, and is not kept waiting by a row that is drawn at once."""
+    meanwhile: list[int] = []
 
-    class Threaded(RecordingBackend):
+    class Patient(Threaded):
         def run(self, parts: Any, done: Any, *, alone: bool, at_once: bool) -> Any:
-            if at_once:
-                before, end = self.done, time.monotonic() + 10
-                while self.done < before + 20 and time.monotonic() < end:
-                    time.sleep(0.001)
-                self.meanwhile.append(self.done - before)
-                done([list(part.payload.rows) for part in parts])
-            else:
-                self.lanes.run(lambda outcomes, _: done(outcomes), self.answer, parts)
+            if not at_once:
+                return super().run(parts, done)
+            before, end = self.done, time.monotonic() + 10
+            while self.done < before + 20 and time.monotonic() < end:
+                time.sleep(0.001)
+            meanwhile.append(self.done - before)
+            done([list(part.payload.rows) for part in parts])
             return lambda: None
 
-        def answer(self, parts: Sequence[Part[Load]]) -> list[list[object]]:
-            time.sleep(0.0005)
-            self.done += 1
-            return [list(part.payload.rows[part.start : part.stop]) for part in parts]
-
-    async def play(backend: Threaded) -> None:
+    async def play(backend: Patient) -> None:
         batcher = Batcher(2, RecordingObserver(), time.perf_counter)
         long = asyncio.create_task(batcher.submit(backend, load("long", 10**5), 10**5, FOREVER))
         await asyncio.sleep(0.12)
@@ -81,8 +85,6 @@ def test_lanes_go_on_while_a_row_is_drawn_on_the_event_loop() -> None:
         await batcher.drain()
 
     with contextlib.closing(Lanes(2)) as lanes:
-        backend = Threaded(queue_limit=10**6, quantum=3)
-        backend.lanes, backend.done, backend.meanwhile = lanes, 0, []
-        asyncio.run(asyncio.wait_for(play(backend), 30))
-    assert backend.meanwhile
-    assert min(backend.meanwhile) >= 20
+        asyncio.run(asyncio.wait_for(play(Patient(lanes)), 30))
+    assert meanwhile
+    assert min(meanwhile) >= 20

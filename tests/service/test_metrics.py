@@ -31,24 +31,23 @@ print(metrics.render().decode())
 """
 
 
+def worker(folder: Path, *arguments: str, survives: bool = True) -> str:
+    """Run a worker whose files lie in a folder; return what it prints."""
+    environ = {"PROMETHEUS_MULTIPROC_DIR": str(folder), "PATH": "", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, env=environ, capture_output=True, text=True, check=survives).stdout
+
+
 def test_counters_of_all_workers_add_up_and_a_dead_workers_gauge_is_gone(tmp_path: Path) -> None:
-    environ = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path), "PATH": "", "PYTHONPATH": str(ROOT)}
-    texts = [
-        subprocess.run(
-            [sys.executable, "-c", WORKER, fate], env=environ, capture_output=True, text=True, check=False
-        ).stdout
-        for fate in ("killed", "lives")
-    ]
-    assert 'forger_images_total{model="grey",version="1"} 6.0' in texts[1]
-    assert 'forger_queue_rows{model="grey",version="1"} 5.0' in texts[1]
+    worker(tmp_path, "-c", WORKER, "killed", survives=False)
+    text = worker(tmp_path, "-c", WORKER, "lives")
+    assert 'forger_images_total{model="grey",version="1"} 6.0' in text
+    assert 'forger_queue_rows{model="grey",version="1"} 5.0' in text
 
 
 def test_the_files_of_workers_that_died_do_not_pile_up_and_their_counts_go_on(tmp_path: Path) -> None:
-    environ = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path), "PATH": "", "PYTHONPATH": str(ROOT)}
     for _ in range(5):
-        text = subprocess.run(
-            [sys.executable, "-c", WORKER, "lives"], env=environ, capture_output=True, text=True, check=True
-        ).stdout
+        text = worker(tmp_path, "-c", WORKER, "lives")
     assert 'forger_images_total{model="grey",version="1"} 15.0' in text
     assert 'forger_queue_rows{model="grey",version="1"} 5.0' in text
     assert len(list(tmp_path.glob("counter_*"))) == 1
@@ -58,8 +57,7 @@ def test_the_files_of_workers_that_died_do_not_pile_up_and_their_counts_go_on(tm
 def test_a_file_that_is_taken_over_while_metrics_are_read_is_read_under_its_new_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    environ = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path), "PATH": "", "PYTHONPATH": str(ROOT)}
-    subprocess.run([sys.executable, "-c", WORKER, "lives"], env=environ, capture_output=True, check=True)
+    worker(tmp_path, "-c", WORKER, "lives")
     (counts,) = tmp_path.glob("counter_*")
     merge = service_metrics.MultiProcessCollector.merge
 
@@ -96,9 +94,7 @@ def test_a_process_does_not_go_on_with_the_gauges_of_another_that_had_its_id(tmp
     script.write_text(AGAIN)
     files = tmp_path / "files"
     files.mkdir()
-    environ = {"PROMETHEUS_MULTIPROC_DIR": str(files), "PATH": "", "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, str(script)]
-    text = subprocess.run(command, env=environ, capture_output=True, text=True, check=True).stdout
+    text = worker(files, str(script))
     assert 'forger_queue_rows{model="grey",version="1"} 0.0' in text
     assert 'forger_images_total{model="grey",version="1"} 3.0' in text
     assert faults(text) == []
@@ -198,9 +194,5 @@ def test_ten_thousand_paths_methods_and_names_add_no_series(service: LocalServic
 def test_a_file_that_a_worker_is_just_making_is_passed_by(tmp_path: Path) -> None:
     """It is empty for a moment; whoever asks for the metrics then gets all others."""
     (tmp_path / "gauge_livesum_1.db").touch()
-    root = Path(__file__).resolve().parents[2]
-    environ = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path), "PATH": "", "PYTHONPATH": str(root)}
-    read = subprocess.run(
-        [sys.executable, "-c", WORKER, "lives"], env=environ, capture_output=True, text=True, check=True
-    )
-    assert 'forger_images_total{model="grey",version="1"} 3.0' in read.stdout
+    text = worker(tmp_path, "-c", WORKER, "lives")
+    assert 'forger_images_total{model="grey",version="1"} 3.0' in text

@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import fmean
 
 from bench.serving.machine import cpu_s
-from tests.chaos.serving.arrivals import Until, at_rate, in_turns, over_and_over
+from tests.chaos.serving.arrivals import Until, at_rate, in_turns, over_and_over, rows_a_second
 from tests.chaos.serving.client import Client, Reply, Shot
 from tests.chaos.serving.figures import milliseconds, seen
 from tests.chaos.serving.findings import Finding
@@ -61,7 +61,7 @@ async def besiege(effort: Effort, folder: Path) -> Finding:
     with server(folder, effort.models, **effort.settings) as running:
         async with Client(running.port) as client:
             shots = await learnt(client, [draw(effort.model, seed, effort.rows) for seed in range(12)])
-            clients = await _best_clients(running, client, shots, effort)
+            clients = await _best_clients(client, shots, effort)
             peaks = [await _calm(running, client, shots, clients, effort)]
             async with charted(running.process.pid, 0.5) as chart:
                 storm = await _storm(running, client, shots, effort, peaks[0].rows_a_second)
@@ -70,11 +70,10 @@ async def besiege(effort: Effort, folder: Path) -> Finding:
     return _finding(effort, peaks, storm, chart)
 
 
-async def _best_clients(running: ServerProcess, client: Client, shots: Sequence[Shot], effort: Effort) -> int:
+async def _best_clients(client: Client, shots: Sequence[Shot], effort: Effort) -> int:
     """Return how many clients get the most; what they got is luck in part, and is measured anew."""
     tried = {
-        some: (await _calm(running, client, shots, some, effort)).rows_a_second
-        for some in effort.peak_clients
+        some: await rows_a_second(client, shots, some, effort.peak_seconds) for some in effort.peak_clients
     }
     return max(tried, key=tried.__getitem__)
 
