@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +102,26 @@ def test_a_passing_fault_of_the_service_costs_no_image(tmp_path: Path) -> None:
     assert sorted(seen) == [32, 32, 64, 64, 64, 64]
 
 
+class Interrupted(threading.Thread):
+    """A thread during whose start Ctrl-C is pressed, before or after it began."""
+
+    begins = True
+
+    def start(self) -> None:
+        if self.begins:
+            super().start()
+        raise KeyboardInterrupt
+
+
+def in_a_cell(run: Callable[[], Coroutine[Any, Any, Any]]) -> None:
+    """Run it as a notebook does, whose loop runs already."""
+
+    async def cell() -> None:
+        run_apart(run)
+
+    asyncio.run(cell())
+
+
 def test_a_notebook_can_interrupt_a_run() -> None:
     """Where a loop runs already, Ctrl-C ends the run's own loop too, and in order."""
     begun, ended = threading.Event(), []
@@ -130,15 +150,36 @@ def test_a_notebook_can_interrupt_a_run() -> None:
     assert ended == ["in order"]
 
 
+@pytest.mark.parametrize("begins", [True, False])
+def test_an_interrupt_while_the_run_starts_leaves_nothing_behind(
+    monkeypatch: pytest.MonkeyPatch, *, begins: bool
+) -> None:
+    """It comes in `Thread.start`, a short moment but a real one: the run is over when it is raised."""
+    begun, over = 0, 0
+
+    async def run() -> None:
+        nonlocal begun, over
+        begun += 1
+        try:
+            await asyncio.Event().wait()
+        finally:
+            over += 1
+
+    monkeypatch.setattr(Interrupted, "begins", begins)
+    with monkeypatch.context() as patch:
+        patch.setattr("forger.apart.threading.Thread", Interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            in_a_cell(run)
+    assert begun == over
+    assert "forger-bulk" not in {thread.name for thread in threading.enumerate()}
+
+
 def test_what_goes_wrong_apart_is_raised_where_it_is_waited_for() -> None:
     async def run() -> None:
         raise Misuse("no")
 
-    async def cell() -> None:
-        run_apart(run)
-
     with pytest.raises(Misuse, match="no"):
-        asyncio.run(cell())
+        in_a_cell(run)
 
 
 @pytest.mark.parametrize("recipe", [{"images": []}, {"n": 300}, {"seed": None}])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
@@ -22,26 +23,33 @@ def run_apart(make: Callable[[], Coroutine[Any, Any, T]]) -> T:
 
 def _in_thread(make: Callable[[], Coroutine[Any, Any, T]]) -> T:
     outcome: Future[T] = Future()
-    begun: Future[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = Future()
+    ended: Future[None] = Future()
 
     async def main() -> T:
-        task = asyncio.current_task()
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None
-        begun.set_result((asyncio.get_running_loop(), task))
+        ended.add_done_callback(lambda _: _cancel(task, loop))
         return await make()
 
     def run() -> None:
+        if ended.done():
+            return
         try:
             outcome.set_result(asyncio.run(main()))
         except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
             outcome.set_exception(error)
 
     thread = threading.Thread(target=run, name="forger-bulk", daemon=True)
-    thread.start()
     try:
+        thread.start()
         return outcome.result()
     except KeyboardInterrupt:
-        loop, task = begun.result()
-        loop.call_soon_threadsafe(task.cancel)
-        thread.join()
+        ended.set_result(None)
+        with contextlib.suppress(RuntimeError):  # It has not started, and will find that it is over.
+            thread.join()
         raise
+
+
+def _cancel(task: asyncio.Task[Any], loop: asyncio.AbstractEventLoop) -> None:
+    with contextlib.suppress(RuntimeError):  # The loop is closed: the task ended by itself.
+        loop.call_soon_threadsafe(task.cancel)
