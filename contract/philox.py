@@ -72,11 +72,10 @@ def random_words(seeds_N: Integers, indices_N: Integers, stream: Stream, count: 
     word j comes from lane j mod 4 of block j div 4.
     """
     blocks = -(-count // 4)
-    seeds, indices = np.asarray(seeds_N, np.uint64), np.asarray(indices_N, np.uint64)
-    if len(seeds) * blocks <= _FEW_BLOCKS:
-        words = _packed_words(seeds.tolist(), indices.tolist(), stream, blocks)
+    if len(seeds_N) * blocks <= _FEW_BLOCKS:
+        words = _packed_words(list(map(int, seeds_N)), list(map(int, indices_N)), stream, blocks)
     else:
-        words = _array_words(seeds, indices, stream, blocks)
+        words = _array_words(np.asarray(seeds_N, np.uint64), np.asarray(indices_N, np.uint64), stream, blocks)
     return words[:, :count]
 
 

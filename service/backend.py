@@ -36,22 +36,17 @@ _REQUEST_VALUES = 2**26
 
 
 class Seeded:
-    """The latents that seeds and indices name, uint64 ``[N]`` each, not drawn yet."""
+    """The latents that a seed and some indices name, not drawn yet."""
 
-    def __init__(
-        self,
-        seeds_N: NDArray[np.uint64],
-        indices_N: NDArray[np.uint64],
-        truncation: Truncation | None = None,
-    ) -> None:
-        self.seeds_N = seeds_N
-        self.indices_N = indices_N
+    def __init__(self, seed: int, indices: Sequence[int], truncation: Truncation | None = None) -> None:
+        self.seed = seed
+        self.indices = indices
         self.truncation = truncation
         self._drawn: Float32 | None = None
         self._drawing = threading.Lock()
 
     def __len__(self) -> int:
-        return len(self.seeds_N)
+        return len(self.indices)
 
     def drawn(self, latent: LatentSpec) -> Float32:
         """Return what the graph is fed, float32 ``[N, D]``: drawn once, for a request of several runs."""
@@ -63,9 +58,9 @@ class Seeded:
 
 def drawn_together(named: Sequence[Seeded], latent: LatentSpec) -> Float32:
     """Return what the graph is fed for all, in order: a hundred latents take hardly longer than one."""
-    canonical_ND = standard_normal(
-        joined([one.seeds_N for one in named]), joined([one.indices_N for one in named]), latent.dim
-    )
+    seeds = [one.seed for one in named for _ in one.indices]
+    indices = [index for one in named for index in one.indices]
+    canonical_ND = standard_normal(seeds, indices, latent.dim)
     truncation = named[0].truncation
     if all(one.truncation == truncation for one in named):
         return graph_input(canonical_ND, latent.prior, truncation)
@@ -207,7 +202,7 @@ class ModelBackend:
         begun = time.perf_counter()
         output = self._session.draw(z_ND, joined(weights_NK) if weights_NK else None, alone=alone, halt=halt)
         seconds = time.perf_counter() - begun
-        all_finite = bool(output.finite_N.all())
+        all_finite = all(output.finite_N.tolist())
         outcomes: list[Drawn | Exception] = []
         first = 0
         for part in parts:

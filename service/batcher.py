@@ -27,13 +27,13 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from operator import attrgetter
 from typing import Any
 
 from service.company import Company
 from service.errors import DeadlineExceeded, QueueFull, Unavailable
+from service.home import Home
 from service.jobs import Backend, Delivery, Job, Outcomes, PayloadT, ResultT, Watcher
 from service.queues import Queue, Queues
 from service.runs import Batch, Observer, Run, rows_of, taken
@@ -48,12 +48,11 @@ class Batcher:
     def __init__(self, lanes: int, observer: Observer, stopwatch: Callable[[], float] | None = None) -> None:
         """Make ``lanes`` lanes; the ``stopwatch`` tells seconds, and is the loop's clock if there is none."""
         self._lanes = lanes
-        self._stopwatch = stopwatch or self._loop_time
+        self._home = Home()
+        self._stopwatch = stopwatch or self._home.time
         self._observer = observer
         # What follows is changed under it: by the loop, and by a lane whose run has ended.
         self._lock = threading.RLock()
-        self._loop: asyncio.AbstractEventLoop
-        self._loops_thread = 0
         self._queues = Queues()
         self._runs: set[Run] = set()
         self._busy_with_long = 0
@@ -64,6 +63,7 @@ class Batcher:
         self._turn = 0
         self._short_until = 0.0
         self._all, self._short = Company(), Company()
+        self._is_due = False  # whether runs are to be started before long
 
     def require_room(self, backend: Backend[Any, Any], rows: int) -> None:
         """Raise ``QueueFull`` if so many rows more may not wait for the backend."""
@@ -91,8 +91,7 @@ class Batcher:
         Cancelling the caller drops the rows that have not been started.
         """
         assert rows > 0, "a job has at least one row"
-        loop = self._loop = asyncio.get_running_loop()
-        self._loops_thread = threading.get_ident()
+        loop = self._home.enter()
         if self._draining:
             raise Unavailable("The service is stopping and takes no more work.")
         if deadline <= loop.time():
@@ -101,10 +100,14 @@ class Batcher:
             payload, rows, deadline, self._stopwatch(), loop.create_future(), watcher
         )
         queue = self._admit(backend, job)
-        loop.call_soon(self._pump)  # others may have come with it, whose turn is next
+        if not self._is_due:
+            self._is_due = True
+            loop.call_soon(self._start_due)  # others may have come with it, whose turn is next
         expiry = loop.call_at(deadline, _expire, job)
         try:
-            return await job.done
+            delivery = await job.done
+            self._start_due()  # what has come meanwhile must not wait until this answer is made
+            return delivery
         finally:
             expiry.cancel()
             with self._lock:
@@ -117,7 +120,7 @@ class Batcher:
 
     def _admit(self, backend: Backend[Any, Any], job: Job[Any, Any]) -> Queue:
         """Let the job wait in its line, which is returned with its queue; raises ``QueueFull``."""
-        now = self._loop.time()
+        now = self._home.time()
         with self._lock:
             self.require_room(backend, job.rows)
             queue = self._queues[backend]
@@ -161,18 +164,25 @@ class Batcher:
                 if run.is_for_nobody:
                     run.end_early()
 
+    def _start_due(self) -> None:
+        if self._is_due:
+            self._is_due = False
+            self._pump()
+
     def _pump(self) -> None:
         """Start runs while lanes are idle and rows wait."""
         while (run := self._next_run()) is not None:
             is_single = run.batch[0][0].rows == 1
-            now = self._loop.time()
+            now = self._home.time()
             # Without the lock: it may take its time, and be over when this returns.
             run.end_early = run.queue.backend.run(
                 [part for _, part in run.batch],
                 partial(self._end, run),
                 alone=is_single and self._all.is_of_one(now),
-                at_once=is_single and self._short.is_of_one(now) and self._is_on_loop(),
+                at_once=is_single and self._short.is_of_one(now) and self._home.is_here,
             )
+            if run.has_ended:  # and what comes next has been seen to
+                return
             if run.is_for_nobody:  # since it was taken up
                 run.end_early()
 
@@ -192,7 +202,7 @@ class Batcher:
 
     def _next_batch(self, queue: Queue) -> Batch:
         """Take the rows of the next run off the queue."""
-        now = self._loop.time()
+        now = self._home.time()
         idle_lanes = self._lanes - len(self._runs)
         for line in queue.lines():
             if not line:
@@ -228,21 +238,22 @@ class Batcher:
     def _end(self, run: Run, outcomes: Outcomes[Any]) -> None:
         """Take in what came of a run, on any thread: its lane goes on, and the loop tells callers."""
         if isinstance(outcomes, Exception) and len(run.batch) > 1:
-            self._on_loop(self._start_repeat, run)
+            self._home.call(self._start_repeat, run)
             return
         with self._lock:
             self._untold += 1  # before it is no run any more: a drain waits for both
             self._free(run, has_failed=isinstance(outcomes, Exception))
-        if self._is_on_loop():
+        if self._home.is_here:
             self._pump()
             self._tell(run, outcomes)
         else:  # the loop takes a moment to wake up
-            self._on_loop(self._tell, run, outcomes)
+            self._home.call(self._tell, run, outcomes)
             self._pump()
 
     def _free(self, run: Run, *, has_failed: bool) -> None:
         now = self._stopwatch()
         self._runs.remove(run)
+        run.has_ended = True
         self._busy_with_long -= run.is_long
         if not has_failed:
             run.queue.run_took(now - run.begun)
@@ -258,28 +269,14 @@ class Batcher:
         if self._freed is not None and not self._freed.done():
             self._freed.set_result(None)
 
-    def _loop_time(self) -> float:
-        return self._loop.time()
-
-    def _is_on_loop(self) -> bool:
-        return threading.get_ident() == self._loops_thread
-
-    def _on_loop(self, function: Callable[..., object], *args: object) -> None:
-        """Call a function on the event loop: now, if that is where this is called."""
-        if self._is_on_loop():
-            function(*args)
-            return
-        with suppress(RuntimeError):  # a loop that is closed has nobody left who waits
-            self._loop.call_soon_threadsafe(function, *args)
-
     def _start_repeat(self, run: Run) -> None:
-        repeat = self._loop.create_task(self._repeat(run))
+        repeat = self._home.loop.create_task(self._repeat(run))
         self._repeats.add(repeat)
         repeat.add_done_callback(self._repeats.discard)
 
     async def _repeat(self, run: Run) -> None:
         """Run each job's part of a failed run alone, so that the fault stays with its owner."""
-        loop = self._loop
+        loop = self._home.loop
         outcomes: list[Any] = []
         for job, part in run.batch:
             if not job.alive(loop.time()):
@@ -288,7 +285,7 @@ class Batcher:
             done: asyncio.Future[Outcomes[Any]] = loop.create_future()
             run.under_way = [job]
             run.end_early = run.queue.backend.run(
-                [part], partial(self._on_loop, done.set_result), alone=False, at_once=False
+                [part], partial(self._home.call, done.set_result), alone=False, at_once=False
             )
             outcome = await done
             outcomes.append(outcome if isinstance(outcome, Exception) else outcome[0])

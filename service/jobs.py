@@ -15,16 +15,16 @@ ResultT_contra = TypeVar("ResultT_contra", contravariant=True)
 
 @dataclass(frozen=True)
 class Part(Generic[PayloadT]):
-    """Rows ``start`` to ``stop`` - 1 of a job's payload."""
+    """So many ``rows`` of a job's payload, from ``start`` on."""
 
     payload: PayloadT
     start: int
-    stop: int
+    rows: int
 
     @property
-    def rows(self) -> int:
-        """How many rows the part holds."""
-        return self.stop - self.start
+    def stop(self) -> int:
+        """The first row after the part."""
+        return self.start + self.rows
 
 
 Outcomes = Sequence[ResultT | Exception] | Exception
@@ -132,7 +132,7 @@ class Job(Generic[PayloadT, ResultT]):
 
     def take(self, rows: int) -> Part[PayloadT]:
         """Take the next rows off, to be run."""
-        part = Part(self.payload, self.next_row, self.next_row + rows)
+        part = Part(self.payload, self.next_row, rows)
         self.next_row += rows
         return part
 

@@ -34,6 +34,7 @@ class Run:
         self.batch = batch
         self.begun = begun
         self.rows = rows_of(batch)
+        self.has_ended = False
         self.is_long = batch[0][0].is_long_for(queue.backend)
         self.under_way = [job for job, _ in batch]
         self.end_early: Callable[[], None] = lambda: None  # until it is begun
@@ -46,7 +47,7 @@ class Run:
 
 def rows_of(batch: Batch) -> int:
     """Return how many rows a batch holds."""
-    return sum(part.rows for _, part in batch)
+    return sum([part.rows for _, part in batch])
 
 
 def taken(line: deque[Job[Any, Any]], jobs: list[Job[Any, Any]], most: int) -> Batch:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from contract.latents import Truncation
 from service.backend import Drawn, Seeded
@@ -51,7 +52,7 @@ class Order:
         """Compute the latents; None of seeds, which are drawn where they are run."""
         return None if isinstance(self.latents, Seeded) else self.latents()
 
-    @property
+    @cached_property
     def count(self) -> int:
         """How many images, or vectors."""
         return len(self.origins)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 
-import numpy as np
-
 from contract.latents import MAX_SEED
 from service.backend import Seeded
 from service.errors import InvalidInput
@@ -94,12 +92,10 @@ def _seeded(request: GenerateRequest, origins: Sequence[Origin]) -> Seeded | Non
     """Return the latents by their names, if names are all that is asked for and told of them."""
     if request.latents is not None or request.return_latents:
         return None
-    first, count = origins[0], len(origins)
+    first = origins[0]
     assert first.seed is not None
     assert first.index is not None
-    seeds_N = np.full(count, first.seed, np.uint64)
-    indices_N = np.arange(first.index, first.index + count, dtype=np.uint64)
-    return Seeded(seeds_N, indices_N, request.truncation)
+    return Seeded(first.seed, range(first.index, first.index + len(origins)), request.truncation)
 
 
 def _latents(request: GenerateRequest, model: ServedModel, origins: Sequence[Origin]) -> Latents:

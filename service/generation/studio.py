@@ -59,17 +59,17 @@ class Studio:
         return showing
 
     async def _prepared(self, order: Order) -> tuple[Latents | None, Rows]:
-        backend = order.model.backend
-        self._batcher.require_room(backend, order.count)  # before any work is done for it
-        busy = self._rows_on_threads[backend]
-        if busy + order.count > backend.queue_limit:
+        backend, count = order.model.backend, order.count
+        self._batcher.require_room(backend, count)  # before any work is done for it
+        busy = self._rows_on_threads.get(backend, 0)
+        if busy + count > backend.queue_limit:
             raise QueueFull(
                 f"{busy} rows of this model are being prepared or encoded and at most {backend.queue_limit} "
-                f"may; {order.count} more do not fit."
+                f"may; {count} more do not fit."
             )
-        if isinstance(order.latents, Seeded) and order.count <= LIGHT_ROWS:
+        if isinstance(order.latents, Seeded) and count <= LIGHT_ROWS:
             return _prepare(order)
-        return await self.work_on(order, order.count, _prepare, order)
+        return await self.work_on(order, count, _prepare, order)
 
     async def work_on(
         self,

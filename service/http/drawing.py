@@ -24,6 +24,7 @@ from service.http.event_stream import EventStream
 from service.http.exchange import Exchange, exchange_of
 from service.http.negotiation import accepted, negotiate
 from service.http.patience import Patience
+from service.http.presence import presence_of
 from service.models.repository import Repository
 from service.packaging.answer import Package, is_light, package
 from service.packaging.events import EVENT_STREAM
@@ -150,7 +151,7 @@ def patience_with(request: Request, runtime: Runtime) -> Patience:
     Raises ``InvalidInput`` for a wrong X-Timeout-Ms.
     """
     deadline = _deadline(request, runtime.settings.deadline_ms)
-    return Patience(request.receive, deadline)
+    return Patience(presence_of(request.scope, request.receive), deadline)
 
 
 def _deadline(request: Request, longest_ms: int) -> float:

@@ -13,6 +13,7 @@ from service.errors import ClientLeft
 from service.generation.studio import Showing, Studio
 from service.http.answering import record
 from service.http.patience import Patience
+from service.http.presence import presence_of
 from service.http.problems import problem_document
 from service.packaging.events import EVENT_STREAM, event, events
 
@@ -43,7 +44,7 @@ class EventStream(Response):
         """Send the events as they come; a client that leaves ends the work for it."""
         try:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-            with Patience(receive) as patience:
+            with Patience(presence_of(self._request.scope, receive)) as patience:
                 patience.watch()
                 await self._send_events(send)
         except ClientLeft as error:

@@ -96,4 +96,5 @@ def exchange_in(scope: Scope) -> Exchange:
 
 def exchange_of(request: Request) -> Exchange:
     """Return the exchange that a request belongs to."""
-    return exchange_in(request.scope)
+    exchange: Exchange = request.scope[_KEY]
+    return exchange

@@ -18,6 +18,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from service.errors import ForgerError, RequestTooSlow, Unavailable
+from service.http.presence import Connection
 from service.http.problems import Problem, problem_bytes, problem_of
 from service.http.protocol.limits import ConnectionLimits
 from service.http.protocol.sweeper import Sweeper
@@ -49,10 +50,12 @@ class Guarded(asyncio.Protocol):
     transport: Any
     flow: Any
     cycle: Any
+    scope: Any
     loop: Any
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - uvicorn's
         super().__init__(*args, **kwargs)
+        self.connection = Connection()
         self.ws_protocol_class: Any = None  # an upgraded connection would escape the limits
         self.phase = HEAD
         self.since: Any = None  # when the head began, or this period of the body
@@ -84,6 +87,7 @@ class Guarded(asyncio.Protocol):
         """End."""
         self.sweeper.forget(self)
         super().connection_lost(exc)
+        self.connection.lose()
 
     def resume_writing(self) -> None:
         """Note that the client reads."""

@@ -32,6 +32,7 @@ class GuardedH11(Guarded, H11Protocol):
         """See what is still to come, where ``cycle`` was the last request before."""
         self.phase = self._phase()
         if self.cycle is not cycle:
+            self.connection.carry(self.scope)
             self.since, self.received = None, came
             if self.phase == BODY:
                 self.body_begins()

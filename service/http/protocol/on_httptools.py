@@ -92,6 +92,7 @@ class GuardedHttpTools(Guarded, HttpToolsProtocol):
         if len(self.pipeline) >= _MOST_AHEAD:
             raise MalformedRequest(f"More than {_MOST_AHEAD} requests were sent ahead of their answers.")
         super().on_headers_complete()
+        self.connection.carry(self.scope)
         self.phase, self._body_bytes = BODY, 0
 
     def on_body(self, body: bytes) -> None:
