@@ -9,14 +9,11 @@ from typing import Literal
 from pydantic import BaseModel, Field, field_validator
 
 from contract.layout import NAME_PATTERN
+from service.cpus import available_cpus
 
 Precision = Literal["float32", "float16"]
 
 _MODELS_BESIDE_SERVICE = Path(__file__).resolve().parents[2] / "models"
-
-
-def _available_cpus() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class ModelSettings(BaseModel):
@@ -64,10 +61,11 @@ class ModelSettings(BaseModel):
         description="float32, or float16 where models run on CUDA and have that variant",
     )
     threads: int = Field(
-        default_factory=_available_cpus,
+        default_factory=available_cpus,
         ge=1,
         le=64,
-        title="How many threads a worker has to run models, and to encode. Default: the CPUs available.",
+        title="How many threads a worker has to run models, and to encode. Default: the CPUs available, no "
+        "more than a container's quota.",
         description="1 to 64 threads that run models",
     )
 
