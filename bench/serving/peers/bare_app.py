@@ -55,11 +55,18 @@ class Bare:
 
     def _pump(self) -> None:
         while self._waiting and self._busy < _LANES:
-            share, taken = -(-sum(rows.count for rows in self._waiting) // (_LANES - self._busy)), []
-            while self._waiting and sum(rows.count for rows in taken) < min(share, _MOST):
-                taken.append(self._waiting.pop(0))
             self._busy += 1
+            taken = self._taken(-(-sum(rows.count for rows in self._waiting) // (_LANES - self._busy + 1)))
             self._engine.lanes.run(self._ended(taken), self._draw, taken)
+
+    def _taken(self, share: int) -> list[Rows]:
+        """Take about so many of the rows that wait, and no more than a run may have."""
+        taken: list[Rows] = []
+        count = 0
+        while self._waiting and count < share and count + self._waiting[0].count <= _MOST:
+            count += self._waiting[0].count
+            taken.append(self._waiting.pop(0))
+        return taken
 
     def _draw(self, batch: list[Rows]) -> Any:
         seeds = [rows.seed for rows in batch for _ in range(rows.count)]
