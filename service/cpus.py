@@ -1,4 +1,4 @@
-"""Which processors this process may use: of those that it may run on, no more than its quota.
+"""How many processors this process may use: of those that it may run on, no more than its quota.
 
 A container of two CPUs on a machine of sixty-four sees all sixty-four; with as many threads it would be
 stopped for most of each tenth of a second. Sources: cgroups(7), and the kernel's documents of cgroup-v2
@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 _CGROUPS = Path("/sys/fs/cgroup")
@@ -21,18 +20,6 @@ def available_cpus() -> int:
     """Return how many threads can compute at once, at least one."""
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, math.ceil(min(cpus, _quota())))
-
-
-def processors_for(threads: int) -> list[int]:
-    """Return a processor for each of so many threads that compute; none unless there are just as many."""
-    usable = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-    return usable if len(usable) == threads == available_cpus() else []
-
-
-def bind(processor: int) -> None:
-    """Have the calling thread run on one processor only, if the system lets it choose."""
-    with suppress(OSError):
-        os.sched_setaffinity(0, {processor})
 
 
 def _quota(own: Path = _OWN, cgroups: Path = _CGROUPS) -> float:

@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 import onnxruntime
 
-from service.cpus import processors_for
 from service.engine.devices import CPU_PROVIDER, CUDA_PROVIDER, choose_device, providers
 from service.engine.lanes import Lanes
 from service.engine.proof import measured
@@ -24,8 +23,7 @@ class Engine:
     def __init__(self, device: Literal["auto", "cpu", "cuda"], threads: int) -> None:
         self.device = choose_device(device)
         self.threads = threads
-        # A scheduler that moves them about lets a processor idle for a tenth of the time, with a run to do.
-        self.lanes = Lanes(threads, processors_for(threads) if self.device == "cpu" else ())
+        self.lanes = Lanes(threads)
 
     def load(self, model: bytes, graph: Graph, *, max_batch: int, proof: Proof | None = None) -> Session:
         """Make a session of an ONNX file's bytes; raises whatever ONNX Runtime finds wrong with them.

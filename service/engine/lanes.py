@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any, TypeVar
-
-from service.cpus import bind
 
 ReturnT = TypeVar("ReturnT")
 
@@ -28,13 +26,10 @@ logger = logging.getLogger("forger.engine")
 class Lanes:
     """So many threads; a call waits until one of them is idle."""
 
-    def __init__(self, threads: int, processors: Sequence[int] = ()) -> None:
-        """Bind each thread to its own of the ``processors``, if there are any: they must be as many."""
+    def __init__(self, threads: int) -> None:
         self._calls: SimpleQueue[_Call | None] = SimpleQueue()
         self._threads = [
-            threading.Thread(
-                target=self._work, args=processors[number:][:1], name=f"forger-engine-{number}", daemon=True
-            )
+            threading.Thread(target=self._work, name=f"forger-engine-{number}", daemon=True)
             for number in range(threads)
         ]
         for thread in self._threads:
@@ -51,9 +46,7 @@ class Lanes:
         for thread in self._threads:
             thread.join()
 
-    def _work(self, processor: int | None = None) -> None:
-        if processor is not None:
-            bind(processor)
+    def _work(self) -> None:
         while (call := self._calls.get()) is not None:
             done, function, args = call
             result, error = None, None

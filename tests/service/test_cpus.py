@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 import os
 from pathlib import Path
-from queue import SimpleQueue
 
 import pytest
 
-from service.cpus import _quota, available_cpus, processors_for
-from service.engine.lanes import Lanes
+from service.cpus import _quota, available_cpus
 
 TENTH = "100000"
 
@@ -58,27 +56,3 @@ def test_threads_are_no_more_than_the_quota_and_one_at_least(
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0, 1, 2, 5}, raising=False)
     monkeypatch.setattr("service.cpus._quota", lambda: quota)
     assert available_cpus() == cpus
-
-
-@pytest.mark.parametrize(
-    ("threads", "quota", "processors"), [(3, math.inf, [0, 2, 5]), (2, math.inf, []), (3, 2.0, [])]
-)
-def test_each_thread_has_a_processor_if_there_are_as_many(
-    monkeypatch: pytest.MonkeyPatch, threads: int, quota: float, processors: list[int]
-) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {5, 0, 2}, raising=False)
-    monkeypatch.setattr("service.cpus._quota", lambda: quota)
-    assert processors_for(threads) == processors
-
-
-@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system binds no threads")
-def test_lanes_stay_on_their_processors_and_nobody_else_does() -> None:
-    """One that is not there is no reason to stop."""
-    everywhere = os.sched_getaffinity(0)
-    for processor, expected in [(min(everywhere), {min(everywhere)}), (4095, everywhere)]:
-        found: SimpleQueue[set[int] | None] = SimpleQueue()
-        lanes = Lanes(1, [processor])
-        lanes.run(lambda cpus, _error, found=found: found.put(cpus), os.sched_getaffinity, 0)
-        assert found.get(timeout=30) == expected
-        lanes.close()
-    assert os.sched_getaffinity(0) == everywhere
