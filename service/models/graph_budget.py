@@ -8,43 +8,19 @@ from __future__ import annotations
 
 import math
 import secrets
-from dataclasses import dataclass
 
 import onnx
-from onnx import numpy_helper, shape_inference
+from onnx import numpy_helper
 
 from service.errors import UnusableModel
-from service.models.graph_audit import inputs_of
-from service.models.operators import INTEGERS, TYPE_BYTES, TYPES
+from service.models.graph_shapes import Skeleton, Value, Values, not_known
+from service.models.operators import INTEGERS, TYPE_BYTES
 
 MOST_MULTIPLICATIONS = 10**12
 """Of one run: about twenty seconds of a core."""
-# Larger ones are weights; smaller ones may be shapes, whose values other shapes follow from.
-_MOST_VALUES_OF_A_SHAPE = 1024
 # A cubic filter reads four by four.
 _READ_PER_VALUE = 16
 _MAY_BE_EMPTY = frozenset({"Constant", "Resize", "Upsample", "Concat", "Reshape"})
-
-
-@dataclass(frozen=True)
-class _Value:
-    """One tensor of the graph: its shape and its type."""
-
-    shape: tuple[int, ...]
-    kind: int
-
-    @property
-    def size(self) -> int:
-        """How many numbers it holds."""
-        return math.prod(self.shape)
-
-    @property
-    def bytes(self) -> int:
-        """How much memory it takes."""
-        return self.size * TYPE_BYTES[self.kind]
-
-
-_Values = dict[str, _Value]
 
 
 def check_budget(model: onnx.ModelProto, max_batch: int, most_bytes: int) -> None:
@@ -53,11 +29,11 @@ def check_budget(model: onnx.ModelProto, max_batch: int, most_bytes: int) -> Non
     Constants are counted together, as they are all kept; other values from when they are made until they
     are used for the last time, and outputs, also those that nobody asks for, until the end.
     """
-    skeleton = _Skeleton(model)
+    costs = _Costs(model)
     sizes = {1 << power for power in range(max_batch.bit_length())} | {max_batch}
     sizes.add(1 + secrets.randbelow(max_batch))  # one that whoever made the graph could not foresee
     for rows in sorted(sizes, reverse=True):
-        held, multiplications = skeleton.cost(rows)
+        held, multiplications = costs.cost(rows)
         if held > most_bytes:
             raise UnusableModel(
                 f"a run of {rows} rows would hold {held} bytes, and {most_bytes} at most are allowed"
@@ -69,33 +45,18 @@ def check_budget(model: onnx.ModelProto, max_batch: int, most_bytes: int) -> Non
             )
 
 
-class _Skeleton:
-    """A graph without its weights, and without what it says itself of the shapes inside."""
+class _Costs:
+    """What runs of a graph hold and compute."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
-        self._model = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import)
-        graph = self._model.graph
-        graph.name = "skeleton"
-        graph.node.extend(model.graph.node)
-        self._fed = inputs_of(model.graph)
-        graph.input.extend(self._fed.values())
-        for tensor in model.graph.initializer:
-            if math.prod(tensor.dims) <= _MOST_VALUES_OF_A_SHAPE:
-                graph.initializer.append(tensor)
-            else:
-                graph.input.append(
-                    onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims))
-                )
-        graph.output.extend(
-            onnx.helper.make_tensor_value_info(value.name, value.type.tensor_type.elem_type, None)
-            for value in model.graph.output
-        )
+        self._skeleton = Skeleton(model)
+        self._nodes = self._skeleton.graph.node
         self._outputs = {value.name: value for value in model.graph.output}
         self._weights = {tensor.name for tensor in model.graph.initializer}
-        self._known = _known_tensors(graph)
-        for node in graph.node:
+        self._known = _known_tensors(self._skeleton.graph)
+        for node in self._nodes:
             self._check_pads(node)
-        last_use = {name: place for place, node in enumerate(graph.node) for name in node.input}
+        last_use = {name: place for place, node in enumerate(self._nodes) for name in node.input}
         self._ended: dict[int, list[str]] = {}
         for name, place in last_use.items():
             if name not in self._outputs:
@@ -103,14 +64,14 @@ class _Skeleton:
 
     def cost(self, rows: int) -> tuple[int, int]:
         """Return the bytes that a run of so many rows holds at most, and its multiplications."""
-        values = self._values(rows)
+        values = self._skeleton.values(rows)
         for name, output in self._outputs.items():
             _check_output(output, values[name], rows)
         constant = set(self._weights)
         kept = sum(values[name].bytes for name in constant)
-        held = sum(values[name].bytes for name in self._fed)
+        held = sum(values[name].bytes for name in self._skeleton.fed)
         most, multiplications = kept + held, 0
-        for place, node in enumerate(self._model.graph.node):
+        for place, node in enumerate(self._nodes):
             inputs = [values[name] for name in node.input if name]
             outputs = [_known(values, name) for name in node.output if name]
             self._check_division(node, outputs)
@@ -128,20 +89,7 @@ class _Skeleton:
             )
         return most, multiplications
 
-    def _values(self, rows: int) -> _Values:
-        """Return every value of the graph for so many rows; raises ``UnusableModel`` if one is not known."""
-        for value in self._model.graph.input[: len(self._fed)]:
-            value.type.tensor_type.shape.dim[0].dim_value = rows
-        try:
-            graph = shape_inference.infer_shapes(self._model, strict_mode=True, data_prop=True).graph
-        except Exception as error:
-            raise UnusableModel(f"the graph's shapes contradict one another: {error}") from error
-        values = {tensor.name: _Value(tuple(tensor.dims), tensor.data_type) for tensor in graph.initializer}
-        for value in (*graph.input, *graph.value_info, *graph.output):
-            values[value.name] = _value(value)
-        return values
-
-    def _check_division(self, node: onnx.NodeProto, outputs: list[_Value]) -> None:
+    def _check_division(self, node: onnx.NodeProto, outputs: list[Value]) -> None:
         """Refuse whole numbers that are divided by what might be 0 or -1: the processor ends the process."""
         if node.op_type == "Div" and outputs and outputs[0].kind in INTEGERS:
             divisor = self._known.get(node.input[1])
@@ -165,41 +113,26 @@ def _known_tensors(graph: onnx.GraphProto) -> dict[str, onnx.TensorProto]:
     return tensors
 
 
-def _value(value: onnx.ValueInfoProto) -> _Value:
-    tensor = value.type.tensor_type
-    if tensor.elem_type not in TYPE_BYTES:
-        raise UnusableModel(f"{value.name[:60]!r} is of a type that is not allowed; allowed: {TYPES}")
-    dims = tensor.shape.dim
-    known = all(dim.HasField("dim_value") and dim.dim_value >= 0 for dim in dims)
-    if not (tensor.HasField("shape") and known):
-        raise _unknown(value.name)
-    return _Value(tuple(dim.dim_value for dim in dims), tensor.elem_type)
-
-
-def _check_output(stated: onnx.ValueInfoProto, value: _Value, rows: int) -> None:
+def _check_output(stated: onnx.ValueInfoProto, value: Value, rows: int) -> None:
     """Require an output to have the shape that the graph states, which is compared with the manifest."""
     row = tuple(dim.dim_value for dim in stated.type.tensor_type.shape.dim[1:])
     if value.shape != (rows, *row):
         raise UnusableModel(f"{stated.name[:60]!r} would be {list(value.shape)}, not {[rows, *row]}")
 
 
-def _known(values: _Values, name: str) -> _Value:
+def _known(values: Values, name: str) -> Value:
     if name not in values:
-        raise _unknown(name)
+        raise not_known(name)
     return values[name]
 
 
-def _unknown(name: str) -> UnusableModel:
-    return UnusableModel(f"the shape of {name[:60]!r} cannot be known before it is computed")
-
-
-def _check_emptiness(node: onnx.NodeProto, values: list[_Value]) -> None:
+def _check_emptiness(node: onnx.NodeProto, values: list[Value]) -> None:
     """Refuse to compute of nothing, which kernels are not made for; only an absent setting may be empty."""
     if node.op_type not in _MAY_BE_EMPTY and any(value.size == 0 for value in values):
         raise UnusableModel(f"an operator {node.op_type} takes or makes a tensor of no values")
 
 
-def _workspace(node: onnx.NodeProto, inputs: list[_Value], outputs: list[_Value]) -> int:
+def _workspace(node: onnx.NodeProto, inputs: list[Value], outputs: list[Value]) -> int:
     """Return the bytes that an operator takes beside its inputs and outputs."""
     if node.op_type not in ("Conv", "ConvTranspose"):
         return 0
@@ -209,7 +142,7 @@ def _workspace(node: onnx.NodeProto, inputs: list[_Value], outputs: list[_Value]
     return column * pixels * TYPE_BYTES[weights.kind]
 
 
-def _multiplications(node: onnx.NodeProto, inputs: list[_Value], outputs: list[_Value]) -> int:
+def _multiplications(node: onnx.NodeProto, inputs: list[Value], outputs: list[Value]) -> int:
     made = sum(value.size for value in outputs)
     match node.op_type:
         case "Conv":

@@ -17,8 +17,8 @@ from service.backend import ModelBackend, rows_per_request, rows_per_run
 from service.engine import Engine, Graph, Proof, Session, proof_in
 from service.errors import ForgerError, UnusableModel
 from service.models.graph_file import audited
-from service.models.narrow_convolutions import with_narrow_convolutions_transposed
 from service.models.pixel_graph import PIXELS, SUMS, with_pixels
+from service.models.rewriting import as_cpus_are_quick_at
 from service.models.served import ServedModel
 from service.models.variant import Variant, chosen_variant
 from service.models.verification import Verified, verified
@@ -135,7 +135,7 @@ def _session(
     if in_pixels is not None:
         model, graph = in_pixels, replace(graph, pixels=PIXELS, sums=SUMS)
     if engine.device == "cpu":
-        model = with_narrow_convolutions_transposed(model)
+        model = as_cpus_are_quick_at(model)
     return engine.load(model.SerializeToString(), graph, max_batch=max_batch, proof=proof)
 
 

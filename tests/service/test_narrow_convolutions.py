@@ -11,7 +11,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from service.models.narrow_convolutions import with_narrow_convolutions_transposed
+from service.models.rewriting.narrow_convolutions import with_narrow_convolutions_transposed
 
 
 def one_convolution(kernel: np.ndarray, *, bias: bool = False, **settings: Any) -> onnx.ModelProto:

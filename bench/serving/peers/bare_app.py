@@ -19,8 +19,8 @@ from pybase64 import b64encode_as_string
 from contract.latents import standard_normal
 from service.encoding import encode_npy
 from service.engine import Engine, Graph
-from service.models.narrow_convolutions import with_narrow_convolutions_transposed
 from service.models.pixel_graph import PIXELS, SUMS, with_pixels
+from service.models.rewriting import as_cpus_are_quick_at
 from service.png import encode_png
 
 _LANES, _MOST = os.cpu_count() or 1, 32
@@ -42,7 +42,7 @@ class Bare:
         model = with_pixels(onnx.load(Path(os.environ["BENCH_MODEL"])), "image")
         assert model is not None
         graph = Graph("latent", None, "image", 100, None, is_image=True, pixels=PIXELS, sums=SUMS)
-        model = with_narrow_convolutions_transposed(model)
+        model = as_cpus_are_quick_at(model)
         self._session = self._engine.load(model.SerializeToString(), graph, max_batch=_MOST)
         self._waiting: list[Rows] = []
         self._busy = 0

@@ -17,6 +17,13 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from service.models.rewriting.editing import (
+    has_graphs_inside,
+    let_go_of_unused_weights,
+    settings_of,
+    weights_of,
+)
+
 _MOST_OUTPUTS = 4
 _LEAST_INPUTS = 8
 _PREFIX = "forger_narrow/"
@@ -30,7 +37,9 @@ def with_narrow_convolutions_transposed(model: onnx.ModelProto) -> onnx.ModelPro
     """
     result = onnx.ModelProto()
     result.CopyFrom(model)
-    weights = {tensor.name: tensor for tensor in result.graph.initializer}
+    if has_graphs_inside(result.graph):
+        return result
+    weights = weights_of(result.graph)
     for number, node in enumerate(result.graph.node):
         tensor = weights.get(node.input[1]) if node.op_type == "Conv" and not node.domain else None
         if tensor is None or not _is_narrow(tensor):
@@ -43,7 +52,7 @@ def with_narrow_convolutions_transposed(model: onnx.ModelProto) -> onnx.ModelPro
         result.graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(kernel_IOhw), name))
         inputs = [node.input[0], name, *node.input[2:]]
         node.CopyFrom(helper.make_node("ConvTranspose", inputs, list(node.output), node.name, **settings))
-    _let_go(result.graph)
+    let_go_of_unused_weights(result.graph)
     return result
 
 
@@ -57,20 +66,9 @@ def _is_narrow(tensor: TensorProto) -> bool:
 
 def _transposed_settings(node: onnx.NodeProto, kernel: TensorProto) -> dict[str, Any] | None:
     """Return the attributes of the transposed convolution, or None if it is of another kind."""
-    given = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
-    size = list(kernel.dims[2:])
+    given, size = settings_of(node), list(kernel.dims[2:])
     plain = {"group": 1, "strides": [1, 1], "dilations": [1, 1], "auto_pad": b"NOTSET", "kernel_shape": size}
     if any(given.get(name, value) != value for name, value in plain.items()):
         return None
     pads = [most - 1 - pad for most, pad in zip(size * 2, given.get("pads", [0] * 4), strict=True)]
     return None if min(pads) < 0 else {"kernel_shape": size, "pads": pads}
-
-
-def _let_go(graph: onnx.GraphProto) -> None:
-    """Drop the kernels that nothing takes in any more."""
-    taken = {name for node in graph.node for name in node.input} | {output.name for output in graph.output}
-    attributes = [attribute for node in graph.node for attribute in node.attribute]
-    if any(attribute.HasField("g") or attribute.graphs for attribute in attributes):
-        return  # nodes of a graph inside may take them in
-    for tensor in [tensor for tensor in graph.initializer if tensor.name not in taken]:
-        graph.initializer.remove(tensor)
