@@ -18,6 +18,7 @@ from contract.layout import ModelDirectory
 from service.engine import RUNTIME_VERSION
 from service.errors import UnusableModel
 from service.models.loading import Measured
+from service.models.rewriting import FORM
 from service.settings import Settings
 
 logger = logging.getLogger("forger.repository")
@@ -45,7 +46,7 @@ class Prover:
             "threads": min(2, settings.threads),
         }
         libraries = {"onnx": version("onnx"), "onnxruntime": RUNTIME_VERSION}
-        self._how = json.dumps([self._asked, libraries], sort_keys=True)
+        self._how = json.dumps([self._asked, libraries, FORM], sort_keys=True)
         self._remembered = remembered
         self._survived: dict[str, Measured | None] = {}
         self.command = [sys.executable, "-m", "service.models.trial", json.dumps(self._asked)]

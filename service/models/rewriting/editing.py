@@ -1,11 +1,91 @@
-"""What every rewriting of a graph needs: attributes, weights, and the parts that are left over."""
+"""What every rewriting of a graph needs: what is known of its values, and a place for what is new."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from functools import cached_property
 from typing import Any
 
+import numpy as np
 import onnx
-from onnx import helper
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from service.models.graph_shapes import Skeleton
+
+_OF_AN_IMAGE = 4
+
+
+class Rewriting(ABC):
+    """One pass over a graph, in which nodes make way for others that compute the same.
+
+    Values differ from the original graph's by float32's rounding. Weights that are computed, or may be fed,
+    and graphs with others inside their nodes stay as they are.
+    """
+
+    prefix: str
+    """What the names of new values begin with."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self._model = model
+        fed = {value.name for value in model.graph.input}
+        self._given = {tensor.name: tensor for tensor in model.graph.initializer if tensor.name not in fed}
+        self._new: list[TensorProto] = []
+
+    @abstractmethod
+    def instead_of(self, node: onnx.NodeProto) -> Iterable[onnx.NodeProto]:
+        """Return what takes a node's place, itself if it stays; asked for each node in the graph's order."""
+
+    def left_out(self, nodes: Iterable[onnx.NodeProto]) -> list[onnx.NodeProto]:
+        """Return those of all the nodes that take the graph's place which are not needed after all."""
+        del nodes
+        return []
+
+    def written(self) -> onnx.ModelProto:
+        """Return the graph as it is written now; the one that was given stays as it is."""
+        result = onnx.ModelProto()
+        result.CopyFrom(self._model)
+        graph = result.graph
+        if _has_graphs_inside(graph):
+            return result
+        nodes = [new for node in self._model.graph.node for new in self.instead_of(node)]
+        left_out = {node.output[0] for node in self.left_out(nodes)}
+        del graph.node[:]
+        graph.node.extend(node for node in nodes if node.output[0] not in left_out)
+        graph.initializer.extend(self._new)
+        _let_go_of_unused_weights(graph)
+        return result
+
+    @cached_property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of every value for a single row; ``UnusableModel`` if they do not follow from inputs'."""
+        return {name: value.shape for name, value in Skeleton(self._model).values(1).items()}
+
+    def kernel(self, node: onnx.NodeProto) -> NDArray[np.float32] | None:
+        """Return the weights of a convolution of images as they are, if the graph holds them as float32."""
+        tensor = self._given.get(node.input[1])
+        if tensor is None or tensor.data_type != TensorProto.FLOAT or len(tensor.dims) != _OF_AN_IMAGE:
+            return None
+        return numpy_helper.to_array(tensor)
+
+    def is_given(self, name: str) -> bool:
+        """Tell whether the file holds a value."""
+        return name in self._given
+
+    def given(self, name: str) -> NDArray[Any]:
+        """Return a value that the file holds."""
+        return numpy_helper.to_array(self._given[name])
+
+    def add(self, name: str, value: NDArray[Any]) -> str:
+        """Add a weight, and return its name."""
+        self._new.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+        return name
+
+
+def is_operator(node: onnx.NodeProto, *operators: str) -> bool:
+    """Tell whether a node is one of ONNX's own operators of these names."""
+    return not node.domain and node.op_type in operators
 
 
 def settings_of(node: onnx.NodeProto) -> dict[str, Any]:
@@ -13,20 +93,32 @@ def settings_of(node: onnx.NodeProto) -> dict[str, Any]:
     return {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
 
 
-def weights_of(graph: onnx.GraphProto) -> dict[str, onnx.TensorProto]:
-    """Return the tensors that the file holds, by name; those that a caller may feed are none."""
-    fed = {value.name for value in graph.input}
-    return {tensor.name: tensor for tensor in graph.initializer if tensor.name not in fed}
+def is_plain(node: onnx.NodeProto, size: Iterable[int], *, stride: int | None) -> bool:
+    """Tell whether a convolution of an image has one group, and this stride, and says its pads itself.
+
+    Every stride will do for None.
+    """
+    given = settings_of(node)
+    plain = {"group": 1, "dilations": [1, 1], "auto_pad": b"NOTSET", "kernel_shape": list(size)}
+    if stride is not None and given.get("strides", [1, 1]) != [stride, stride]:
+        return False
+    return "output_shape" not in given and all(
+        given.get(name, value) == value for name, value in plain.items()
+    )
 
 
-def has_graphs_inside(graph: onnx.GraphProto) -> bool:
+def pads_of(node: onnx.NodeProto) -> list[int]:
+    """Return a convolution's pads of the near edges and then of the far ones."""
+    return list(settings_of(node).get("pads", [0] * 4))
+
+
+def _has_graphs_inside(graph: onnx.GraphProto) -> bool:
     """Tell whether nodes hold graphs of their own, which may take in any value of this one."""
     attributes = [attribute for node in graph.node for attribute in node.attribute]
     return any(attribute.HasField("g") or attribute.graphs for attribute in attributes)
 
 
-def let_go_of_unused_weights(graph: onnx.GraphProto) -> None:
-    """Drop the tensors that nothing takes in any more."""
+def _let_go_of_unused_weights(graph: onnx.GraphProto) -> None:
     taken = {name for node in graph.node for name in node.input} | {output.name for output in graph.output}
     for tensor in [tensor for tensor in graph.initializer if tensor.name not in taken]:
         graph.initializer.remove(tensor)

@@ -11,64 +11,35 @@ Shapes: O output channels, I input channels, h by w the kernel.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
 
-import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
 
-from service.models.rewriting.editing import (
-    has_graphs_inside,
-    let_go_of_unused_weights,
-    settings_of,
-    weights_of,
-)
+from service.models.rewriting.editing import Rewriting, is_operator, is_plain, pads_of
 
 _MOST_OUTPUTS = 4
 _LEAST_INPUTS = 8
-_PREFIX = "forger_narrow/"
 
 
-def with_narrow_convolutions_transposed(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return the graph with its narrow two-dimensional convolutions of stride 1 as transposed ones.
+class NarrowConvolutionsTransposed(Rewriting):
+    """Convolutions of stride 1 to a few channels become transposed ones."""
 
-    Images differ from the original graph's by float32's rounding. What is no such convolution stays as it is;
-    so does what has weights that are computed, or of another type.
-    """
-    result = onnx.ModelProto()
-    result.CopyFrom(model)
-    if has_graphs_inside(result.graph):
-        return result
-    weights = weights_of(result.graph)
-    for number, node in enumerate(result.graph.node):
-        tensor = weights.get(node.input[1]) if node.op_type == "Conv" and not node.domain else None
-        if tensor is None or not _is_narrow(tensor):
-            continue
-        settings = _transposed_settings(node, tensor)
-        if settings is None:
-            continue
-        kernel_IOhw = numpy_helper.to_array(tensor).transpose(1, 0, 2, 3)[:, :, ::-1, ::-1]
-        name = f"{_PREFIX}{number}"
-        result.graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(kernel_IOhw), name))
-        inputs = [node.input[0], name, *node.input[2:]]
-        node.CopyFrom(helper.make_node("ConvTranspose", inputs, list(node.output), node.name, **settings))
-    let_go_of_unused_weights(result.graph)
-    return result
+    prefix = "forger_narrow/"
 
-
-def _is_narrow(tensor: TensorProto) -> bool:
-    """Tell whether a tensor is a kernel ``[O, I, h, w]`` to few channels."""
-    if tensor.data_type != TensorProto.FLOAT or len(tensor.dims) != 4:
-        return False
-    outputs, inputs = tensor.dims[:2]
-    return bool(outputs <= _MOST_OUTPUTS and inputs >= _LEAST_INPUTS)
-
-
-def _transposed_settings(node: onnx.NodeProto, kernel: TensorProto) -> dict[str, Any] | None:
-    """Return the attributes of the transposed convolution, or None if it is of another kind."""
-    given, size = settings_of(node), list(kernel.dims[2:])
-    plain = {"group": 1, "strides": [1, 1], "dilations": [1, 1], "auto_pad": b"NOTSET", "kernel_shape": size}
-    if any(given.get(name, value) != value for name, value in plain.items()):
-        return None
-    pads = [most - 1 - pad for most, pad in zip(size * 2, given.get("pads", [0] * 4), strict=True)]
-    return None if min(pads) < 0 else {"kernel_shape": size, "pads": pads}
+    def instead_of(self, node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
+        """Return the transposed convolution in the place of a narrow one."""
+        kernel_OIhw = self.kernel(node) if is_operator(node, "Conv") else None
+        if kernel_OIhw is None:
+            yield node
+            return
+        outputs, inputs, *size = kernel_OIhw.shape
+        cut = [most - 1 - pad for most, pad in zip(size * 2, pads_of(node), strict=True)]
+        is_narrow = outputs <= _MOST_OUTPUTS and inputs >= _LEAST_INPUTS
+        if not is_narrow or not is_plain(node, size, stride=1) or min(cut) < 0:
+            yield node
+            return
+        (made,) = node.output
+        turned = self.add(f"{self.prefix}{made}", kernel_OIhw.transpose(1, 0, 2, 3)[:, :, ::-1, ::-1])
+        taken = [node.input[0], turned, *node.input[2:]]
+        yield helper.make_node("ConvTranspose", taken, [made], node.name, kernel_shape=size, pads=cut)

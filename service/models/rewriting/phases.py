@@ -8,7 +8,6 @@ Shapes: K the kernel along an axis, T the places that a phase reads, O output ch
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,9 +60,6 @@ def _phase(places: dict[int, int], size: int) -> Phase:
 def kernel_of(kernel_OIhw: NDArray[np.float32], rows: Phase, columns: Phase) -> NDArray[np.float32]:
     """Return the kernel of a convolution that makes the pixels of two phases, float32 ``[O, I, T, T]``."""
     exact = kernel_OIhw.astype(np.float64)
-    return np.einsum("th,uw,oihw->oitu", rows.weighed_TK, columns.weighed_TK, exact).astype(np.float32)
-
-
-def pads_of(rows: Phase, columns: Phase) -> Sequence[int]:
-    """Return that convolution's pads as ONNX has them."""
-    return [rows.before, columns.before, rows.after, columns.after]
+    operands = rows.weighed_TK, columns.weighed_TK, exact
+    kernel_OItu: NDArray[np.float64] = np.einsum("th,uw,oihw->oitu", *operands, optimize=True)
+    return kernel_OItu.astype(np.float32)
