@@ -7,6 +7,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.errors import ForgerError, HeadTooLarge, MalformedRequest
 from service.http.protocol.guard import BODY, HEAD, WHOLE, Guarded
+from service.http.protocol.joined import Joined
 
 _MOST_AHEAD = 128
 """Requests of a connection that wait for the answer to the first."""
@@ -92,6 +93,7 @@ class GuardedHttpTools(Guarded, HttpToolsProtocol):
         if len(self.pipeline) >= _MOST_AHEAD:
             raise MalformedRequest(f"More than {_MOST_AHEAD} requests were sent ahead of their answers.")
         super().on_headers_complete()
+        self.cycle.transport = Joined(self.transport, self.loop)
         self.connection.carry(self.scope)
         self.phase, self._body_bytes = BODY, 0
 
