@@ -15,7 +15,7 @@ _WORTH_COPYING = 64 * 1024
 
 
 class Joined:
-    """The transport of one answer, whose head waits for what follows it in the same turn of the event loop."""
+    """The transport of one answer, whose head waits for what follows in the same turn of the event loop."""
 
     __slots__ = ("_head", "_is_begun", "_loop", "_transport")
 
