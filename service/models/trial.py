@@ -23,7 +23,7 @@ from service.backend import rows_per_run
 from service.engine import Engine, Proof, document_of
 from service.errors import UnusableModel
 from service.models.graph_file import audited
-from service.models.loading import proved_session
+from service.models.loading import proved_session, quick_form
 from service.models.places import sentence
 from service.models.variant import chosen_variant
 from service.models.verification import Verified, verified
@@ -72,6 +72,8 @@ def _try(content: Verified, asked: Mapping[str, Any], engine: Engine) -> Proof:
     max_batch = rows_per_run(manifest.output, asked["max_batch"])
     variant = chosen_variant(manifest, asked["precision"], asked["device"])
     model = audited(content.files[variant.file], manifest, max_batch, asked["budget_bytes"])
+    if asked["device"] == "cpu":
+        model = quick_form(model, max_batch, asked["budget_bytes"])
     rows = max_batch if asked["device"] == "cpu" else min(max_batch, _ROWS_OF_OTHERS)
     return proved_session(model, manifest, engine, rows, variant).proof
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import onnx
 
+from service.errors import UnusableModel
+from service.models.graph_budget import check_budget
 from service.models.rewriting.doublings import DoublingsInPhases, is_worthwhile
 from service.models.rewriting.editing import Rewriting
 from service.models.rewriting.narrow_convolutions import NarrowConvolutionsTransposed
@@ -15,14 +17,20 @@ FORM = 2
 """Of what is run; another number where graphs are written otherwise, as one may survive and the other not."""
 
 
-def as_cpus_are_quick_at(model: onnx.ModelProto) -> onnx.ModelProto:
+def as_cpus_are_quick_at(model: onnx.ModelProto, max_batch: int, most_bytes: int) -> onnx.ModelProto:
     """Return the same function in the form that this machine's CPU takes the least time for.
 
-    The graph is one that was audited: raises ``UnusableModel`` if shapes do not follow from its inputs'.
+    The graph is one that was audited, for runs of so many rows and so much memory; should the other form take
+    more, it stays as it is.
     """
     rewritings: list[type[Rewriting]] = [SinglePixelsAsProducts, NarrowConvolutionsTransposed]
     if is_worthwhile():
         rewritings.insert(1, DoublingsInPhases)
+    result = model
     for rewriting in rewritings:
-        model = rewriting(model).written()
-    return model
+        result = rewriting(result).written()
+    try:
+        check_budget(result, max_batch, most_bytes)
+    except UnusableModel:
+        return model
+    return result

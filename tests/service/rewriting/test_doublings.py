@@ -12,13 +12,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import helper
 
+from service.errors import UnusableModel
+from service.models.graph_budget import check_budget
 from service.models.rewriting import as_cpus_are_quick_at
 from service.models.rewriting.doublings import DoublingsInPhases
 from tests.fakes.layers import assert_same_images, graph_of, kernel, one_layer, operators
 
+ROWS = 64
 FOUR = ["Conv"] * 4
 INTERLEAVED = ["Concat", "Transpose", "Reshape", "Transpose", "Reshape", "Transpose"]
 PLAIN_REPEAT = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+
+
+def rewritten(model: onnx.ModelProto, *row: int, most_bytes: int = 2**30) -> onnx.ModelProto:
+    """Return what becomes of a graph that says what rows it makes, as those that are served do."""
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, ["N", *row]))
+    return as_cpus_are_quick_at(model, ROWS, most_bytes)
 
 
 def in_phases(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -201,7 +210,7 @@ def test_several_layers_one_after_another() -> None:
         helper.make_node("Conv", ["e", "last"], ["y"], pads=[1, 1, 1, 1]),
     ]
     model = graph_of(nodes, [32, 3, 4], {**weights, "scales": scales})
-    written = as_cpus_are_quick_at(model)
+    written = rewritten(model, 1, 12, 16)
     assert {"Resize", "Relu"}.isdisjoint(operators(in_phases(model))[8:14])
     assert_same_images(written, model, (3, 32, 3, 4))
 
@@ -209,6 +218,22 @@ def test_several_layers_one_after_another() -> None:
 def test_other_processors_keep_the_graph(monkeypatch: pytest.MonkeyPatch) -> None:
     model = transposed(kernel(16, 16, 4, 4), pads=[1, 1, 1, 1])
     monkeypatch.setattr(platform, "machine", lambda: "aarch64")
-    assert operators(as_cpus_are_quick_at(model)) == ["ConvTranspose"]
+    assert operators(rewritten(model, 16, 10, 14)) == ["ConvTranspose"]
     monkeypatch.setattr(platform, "machine", lambda: "AMD64")
-    assert operators(as_cpus_are_quick_at(model)) == FOUR + INTERLEAVED
+    assert operators(rewritten(model, 16, 10, 14)) == FOUR + INTERLEAVED
+
+
+def test_a_graph_stays_where_its_other_form_would_take_more_memory_than_is_allowed() -> None:
+    model = transposed(kernel(16, 16, 4, 4), pads=[1, 1, 1, 1])
+    rewritten(model, *(row := (16, 10, 14)))
+    least = next(most for most in range(0, 2**25, 2**14) if fits(model, most))
+    assert operators(rewritten(model, *row, most_bytes=least)) == ["ConvTranspose"]
+    assert operators(rewritten(model, *row, most_bytes=2 * least)) == FOUR + INTERLEAVED
+
+
+def fits(model: onnx.ModelProto, most_bytes: int) -> bool:
+    try:
+        check_budget(model, ROWS, most_bytes)
+    except UnusableModel:
+        return False
+    return True
