@@ -102,15 +102,15 @@ class DoublingsInPhases(Rewriting):
 
     def _doubling(self, node: onnx.NodeProto) -> _Doubling | None:
         """Return what layer a node is, if it is one that doubles an image, and is quicker as four."""
-        is_transposed = is_operator(node, "ConvTranspose")
+        if not is_operator(node, "Conv", "ConvTranspose"):
+            return None
+        is_transposed, kernel = node.op_type == "ConvTranspose", self.kernel(node)
         source = node.input[0] if is_transposed else self._repeated.get(node.input[0])
-        kernel = self.kernel(node) if is_transposed or is_operator(node, "Conv") else None
         if kernel is None or source is None or any(channels % _BLOCK for channels in kernel.shape[:2]):
             return None
         height, width = kernel.shape[2:]
-        if min(height, width) < _LEAST_SIZE or not is_plain(
-            node, (height, width), stride=2 if is_transposed else 1
-        ):
+        stride = 2 if is_transposed else 1
+        if min(height, width) < _LEAST_SIZE or not is_plain(node, (height, width), stride=stride):
             return None
         if not self._is_doubled(source, node.output[0]):
             return None
@@ -147,20 +147,19 @@ class DoublingsInPhases(Rewriting):
             name = node.output[0]
 
     def _interleaved(self, kinds: list[str], made: str, doubling: _Doubling) -> Iterator[onnx.NodeProto]:
-        """Yield what makes one image of its four kinds of pixels."""
+        """Yield what makes one image of its four kinds of pixels.
+
+        Channels go last, as the kernels' layout can be left that way; the two rows beside the height; and back.
+        """
         _, _, height, width = self.shapes[doubling.source]
         channels, name = len(doubling.kernel_OIhw), f"{self.prefix}{made}"
         apart = self.add(f"{name}/apart", np.array([-1, height, width, 2, 2 * channels]))
         whole = self.add(f"{name}/whole", np.array([-1, 2 * height, 2 * width, channels]))
         steps: list[tuple[str, list[str], dict[str, Any]]] = [
             ("Concat", kinds, {"axis": 1}),
-            (
-                "Transpose",
-                [],
-                {"perm": [0, 2, 3, 1]},
-            ),  # channels last, as the layout's own end hands them out
+            ("Transpose", [], {"perm": [0, 2, 3, 1]}),
             ("Reshape", [apart], {}),
-            ("Transpose", [], {"perm": [0, 1, 3, 2, 4]}),  # the two rows beside the height
+            ("Transpose", [], {"perm": [0, 1, 3, 2, 4]}),
             ("Reshape", [whole], {}),
             ("Transpose", [], {"perm": [0, 3, 1, 2]}),
         ]

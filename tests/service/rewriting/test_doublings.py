@@ -198,6 +198,16 @@ def test_repeated_pixels_that_others_take_in_stay() -> None:
     assert_same_images(written, model, (3, 16, 5, 7))
 
 
+def test_operators_without_an_input_stand_in_nobodys_way() -> None:
+    two = helper.make_tensor("two", onnx.TensorProto.FLOAT, [], [2.0])
+    model = followed_by(
+        helper.make_node("Constant", [], ["two"], value=two), helper.make_node("Mul", ["h", "two"], ["y"])
+    )
+    written = in_phases(model)
+    assert operators(written) == [*FOUR, *INTERLEAVED, "Constant", "Mul"]
+    assert_same_images(written, model, (3, 16, 5, 7))
+
+
 def test_several_layers_one_after_another() -> None:
     weights = {"first": kernel(32, 32, 4, 4), "second": kernel(16, 32, 3, 3), "last": kernel(1, 16, 3, 3)}
     scales = np.array([1, 1, 2, 2], np.float32)
