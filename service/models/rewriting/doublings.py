@@ -149,7 +149,7 @@ class DoublingsInPhases(Rewriting):
     def _interleaved(self, kinds: list[str], made: str, doubling: _Doubling) -> Iterator[onnx.NodeProto]:
         """Yield what makes one image of its four kinds of pixels.
 
-        Channels go last, as the kernels' layout can be left that way; the two rows beside the height; and back.
+        Channels go last, as the kernels' layout may be left that way; then rows beside the height; and back.
         """
         _, _, height, width = self.shapes[doubling.source]
         channels, name = len(doubling.kernel_OIhw), f"{self.prefix}{made}"
