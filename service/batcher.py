@@ -11,9 +11,9 @@ What it promises:
 - Nothing is started after its deadline, or after its caller was cancelled; a run under way is ended early
   once none of its callers remains.
 - Rows are shared out fairly. A job of more rows than ``backend.quantum`` is *long*, others are short. Short
-  and long jobs take turns, and all of a kind get an equal share of a run. While short jobs come, long ones
-  leave a lane to them; if there is but one, a run of long ones is of one job, and no more than the quantum:
-  one row is never stuck behind many.
+  and long jobs take turns; short ones get equal shares of a run, and long ones a run each in turns. While
+  short jobs come, long ones leave a lane to them; if there is but one, a run of a long one is no more than
+  the quantum: one row is never stuck behind many.
 - A run that fails is repeated job by job, so that a fault harms only the job it belongs to.
 - Runs are greedy: nothing waits for company, but what comes in the same turn of the event loop is taken
   together. What piles up while the lanes are busy is a batch.
@@ -214,7 +214,9 @@ class Batcher:
                     most, jobs = min(most, queue.backend.quantum), 1
                 elif self._busy_with_long == self._lanes - 1:
                     continue
-            batch = taken(line, queue.candidates(line, jobs, now), most)
+            # Crumbs for everybody cost more than they help: each part is put together, and told of.
+            least = most if line is queue.long else 1
+            batch = taken(line, queue.candidates(line, jobs, now), most, least)
             if batch:
                 queue.last_was_short = line is queue.short
                 self._count(queue, -rows_of(batch))

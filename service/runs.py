@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from itertools import accumulate
 from typing import Any, Protocol
 
 from service.fair_shares import fair_shares
@@ -50,10 +51,16 @@ def rows_of(batch: Batch) -> int:
     return sum([part.rows for _, part in batch])
 
 
-def taken(line: deque[Job[Any, Any]], jobs: list[Job[Any, Any]], most: int) -> Batch:
-    """Take so many rows off a line's jobs, in fair shares; jobs with rows left go to its end."""
+def taken(line: deque[Job[Any, Any]], jobs: list[Job[Any, Any]], most: int, least: int) -> Batch:
+    """Take so many rows off a line's first jobs, in fair shares; jobs with rows left go to its end.
+
+    Each gets ``least`` rows, or all that it waits for; those for whom nothing is left have another turn.
+    """
     batch = []
     waiting = [job.rows - job.next_row for job in jobs]
+    portions = accumulate(min(rows, least) for rows in waiting)
+    fed = next((count for count, rows in enumerate(portions, 1) if rows >= most), len(jobs))
+    jobs, waiting = jobs[:fed], waiting[:fed]
     shares = waiting if sum(waiting) <= most else fair_shares(waiting, most)
     for job, share in zip(jobs, shares, strict=True):
         if share == 0:

@@ -29,10 +29,10 @@ from service.encoding import encode_image, encode_npy
 from service.engine import Lanes, Output, Session
 from service.generation.order import Drawing
 from service.generation.sampling import place_generate, read_generate
-from service.http.answering import Answer
 from service.http.body import parse_json
 from service.http.edge import Edge, Site
 from service.http.exchange import open_exchange
+from service.http.whole import Whole
 from service.ids import new_id
 from service.packaging.answer import JSON, package
 from service.runtime import Runtime
@@ -86,7 +86,7 @@ def steps(runtime: Runtime) -> dict[str, Step]:
         "base64 of 4 KB": lambda: b64encode_as_string(bytes(4096)),
         "an id": lambda: new_id(12),
         "image to answer: PNG, base64, facts, JSON": lambda: package(drawing, JSON),
-        "answer to headers": lambda: Answer(packed.body, JSON, {"Server-Timing": "x", "Vary": "Accept"}),
+        "answer to headers": lambda: Whole(packed.body, JSON, {"Server-Timing": "x", "Vary": "Accept"}),
     }
 
 

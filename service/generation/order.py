@@ -25,6 +25,15 @@ _ANIMATION = "gif"
 
 
 @dataclass(frozen=True)
+class Glimpse:
+    """What a request asks for at first sight; it may be wrong for all that."""
+
+    model: ServedModel
+    count: int
+    first_seed: int | None = None
+
+
+@dataclass(frozen=True)
 class Order:
     """What to draw, image by image, and in which form to hand it over."""
 
@@ -56,6 +65,11 @@ class Order:
     def count(self) -> int:
         """How many images, or vectors."""
         return len(self.origins)
+
+    @property
+    def first_seed(self) -> int | None:
+        """The seed of the first image, if it is of one."""
+        return self.origins[0].seed
 
     @property
     def is_grid(self) -> bool:

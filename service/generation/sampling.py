@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 
 from contract.latents import MAX_SEED
 from service.backend import Seeded
-from service.errors import InvalidInput
+from service.errors import InvalidInput, UnknownModel
 from service.generation.label_reading import BALANCED, read_labels
 from service.generation.latent_refs import (
     Latents,
@@ -19,12 +20,26 @@ from service.generation.latent_refs import (
     referenced_origins,
     seeded,
 )
-from service.generation.order import Order, check_count, chosen_format
+from service.generation.order import Glimpse, Order, check_count, chosen_format
 from service.models.repository import Repository
 from service.models.served import ServedModel
 from service.requests.bodies import GenerateRequest
 from service.requests.reading import read_body_as
 from service.requests.wording import Location, describe, fault_at
+
+
+def glimpse_generate(document: object, repository: Repository) -> Glimpse | None:
+    """Return the model and the number of images that a document names, if that can be seen at once."""
+    if not isinstance(document, dict) or document.get("latents") is not None:
+        return None
+    count, reference = document.get("n", 1), document.get("model")
+    if type(count) is not int or not isinstance(reference, str | None):
+        return None
+    with suppress(UnknownModel):
+        model = repository.resolve(reference)
+        if 1 <= count <= model.max_rows:
+            return Glimpse(model, count)
+    return None
 
 
 def read_generate(document: object, repository: Repository) -> GenerateRequest:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
@@ -23,6 +24,10 @@ LIGHT_ROWS = 256
 """Rows that are placed and made ready at once, in a millisecond or two at worst."""
 
 
+# For so long after a request did not fit, others are expected not to.
+_REMEMBERED_S = 1.0
+
+
 class Studio:
     """Draws on the batcher, and prepares and encodes on threads of its own."""
 
@@ -30,6 +35,20 @@ class Studio:
         self._batcher = batcher
         self._pool = pool
         self._rows_on_threads: Counter[ModelBackend] = Counter()
+        self._full_until = 0.0
+
+    @property
+    def was_full(self) -> bool:
+        """Whether the last request that did not fit came within this second or so."""
+        return time.monotonic() < self._full_until
+
+    def require_room(self, backend: ModelBackend, rows: int) -> None:
+        """Raise ``QueueFull`` if so many rows more may not wait for the model."""
+        try:
+            self._batcher.require_room(backend, rows)
+        except QueueFull:
+            self._full_until = time.monotonic() + _REMEMBERED_S
+            raise
 
     async def draw(self, order: Order, deadline: float) -> Drawing:
         """Draw what was ordered, before ``deadline`` of the event loop's clock.
@@ -60,7 +79,7 @@ class Studio:
 
     async def _prepared(self, order: Order) -> tuple[Latents | None, Rows]:
         backend, count = order.model.backend, order.count
-        self._batcher.require_room(backend, count)  # before any work is done for it
+        self.require_room(backend, count)  # before any work is done for it
         busy = self._rows_on_threads.get(backend, 0)
         if busy + count > backend.queue_limit:
             raise QueueFull(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from service.generation.order import Order
+from service.generation.order import Glimpse, Order
 from service.http.exchange import Exchange
 from service.logs import LineWriter, event_line
 
@@ -61,10 +61,10 @@ class AccessLog:
         return event_line(at, level, "request", said, as_text=self._writer.as_text)
 
 
-def _drawn(order: Order) -> tuple[str, int, str, int | None, int]:
+def _drawn(order: Order | Glimpse) -> tuple[str, int, str, int | None, int]:
     """Return what is told of an order: not the order itself, which holds latents, nor the model."""
     model = order.model
-    return model.name, model.version, model.digest, order.origins[0].seed, order.count
+    return model.name, model.version, model.digest, order.first_seed, order.count
 
 
 def _outcome(status: int, slug: str | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,20 +15,6 @@ from service.http.problems import problem_of, problem_response
 logger = logging.getLogger("forger.http")
 
 Endpoint = Callable[[Request], Awaitable[Response]]
-
-
-class Answer(Response):
-    """A whole answer of bytes, put together without what Starlette does for all other kinds of them."""
-
-    def __init__(self, body: bytes, media_type: str, headers: Mapping[str, str]) -> None:
-        self.status_code = 200
-        self.background = None
-        self.body = body
-        self.raw_headers = [
-            (b"content-length", b"%d" % len(body)),
-            (b"content-type", media_type.encode("latin-1")),
-            *[(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()],
-        ]
 
 
 async def answer(endpoint: Endpoint, request: Request) -> Response:

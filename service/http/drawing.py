@@ -14,10 +14,9 @@ from starlette.responses import Response
 from service.errors import InputFault, InvalidInput
 from service.generation.arithmetic import place_arithmetic, read_arithmetic
 from service.generation.interpolation import place_interpolate, read_interpolate
-from service.generation.order import Drawing, Order
-from service.generation.sampling import place_generate, read_generate
+from service.generation.order import Drawing, Glimpse, Order
+from service.generation.sampling import glimpse_generate, place_generate, read_generate
 from service.generation.studio import LIGHT_ROWS
-from service.http.answering import Answer
 from service.http.body import BodyMemory, parse_json, read_body
 from service.http.charging import charged
 from service.http.event_stream import EventStream
@@ -25,6 +24,7 @@ from service.http.exchange import Exchange, exchange_of
 from service.http.negotiation import accepted, negotiate
 from service.http.patience import Patience
 from service.http.presence import presence_of
+from service.http.whole import Whole
 from service.models.repository import Repository
 from service.packaging.answer import Package, is_light, package
 from service.packaging.events import EVENT_STREAM
@@ -40,13 +40,15 @@ _LIGHT_BODY_BYTES = 4 * 1024
 
 @dataclass(frozen=True)
 class UseCase:
-    """How a route's document becomes a body, and a body an order; both raise ``InvalidInput``."""
+    """How a route's document becomes a body, and a body an order; these raise ``InvalidInput``."""
 
     read: Callable[[object, Repository], Any]
     place: Callable[[Any, Repository], Order]
+    glimpse: Callable[[object, Repository], Glimpse | None] = lambda *_: None
+    """What a document asks for at first sight, if that can be seen."""
 
 
-_SAMPLING = UseCase(read_generate, place_generate)
+_SAMPLING = UseCase(read_generate, place_generate, glimpse_generate)
 _ARITHMETIC = UseCase(read_arithmetic, place_arithmetic)
 _INTERPOLATION = UseCase(read_interpolate, place_interpolate)
 
@@ -85,14 +87,14 @@ class DrawingEndpoints:
 
     async def _carry_out(self, request: Request, case: UseCase, body: bytes, deadline: float) -> Response:
         exchange = exchange_of(request)
-        order = exchange.asks_for(await self._understand(body, case))
+        order = exchange.asks_for(await self._understand(body, case, exchange))
         media_type = negotiate(accepted(request), order)
         with charged(request, order.count):
             if media_type == EVENT_STREAM:
                 return await self._stream(request, order, deadline)
             drawing, packed = await draw(self._runtime, exchange, order, media_type, deadline)
         headers = {**packed.headers, "Server-Timing": stages(drawing, packed), "Vary": "Accept"}
-        return Answer(packed.body, media_type, headers)
+        return Whole(packed.body, media_type, headers)
 
     async def _stream(self, request: Request, order: Order, deadline: float) -> Response:
         runtime = self._runtime
@@ -104,12 +106,19 @@ class DrawingEndpoints:
 
         return EventStream(request, showing, runtime.studio, headers, count)
 
-    async def _understand(self, body: bytes, case: UseCase) -> Order:
-        """Return the order in a body. The loop is left to others while a large one is read."""
+    async def _understand(self, body: bytes, case: UseCase, exchange: Exchange) -> Order:
+        """Return the order in a body. The loop is left to others while a large one is read.
+
+        While there is no room for more, ``QueueFull`` is raised for whatever would not fit, right or wrong.
+        """
         repository, studio = self._runtime.repository, self._runtime.studio
 
         def read() -> Body:
-            return case.read(parse_json(body), repository)  # type: ignore[no-any-return]
+            document = parse_json(body)
+            if studio.was_full and (seen := case.glimpse(document, repository)) is not None:
+                exchange.order = seen
+                studio.require_room(seen.model.backend, seen.count)
+            return case.read(document, repository)  # type: ignore[no-any-return]
 
         light = len(body) <= _LIGHT_BODY_BYTES
         if light:

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.types import Scope
 
 from service.access.allowance import Allowance
-from service.generation.order import Order
+from service.generation.order import Glimpse, Order
 from service.http.headers import RequestHeaders
 from service.ids import new_id
 from service.journey import Journey
@@ -42,8 +42,8 @@ class Exchange:
     """Whose key the request brought, if it needed one and brought one that is known."""
     allowance: Allowance | None = None
     """What is left to that key, if it has limits."""
-    order: Order | None = None
-    """What it asks to be drawn, as soon as that is understood."""
+    order: Order | Glimpse | None = None
+    """What it asks to be drawn, as soon as that is understood, or was seen."""
     stages_s: tuple[float, float, float] | None = None
     """Seconds in the queue, in runs of the model, and encoding, once it is drawn."""
     journey: Journey | None = None
@@ -57,8 +57,8 @@ class Exchange:
 
     def asks_for(self, order: Order) -> Order:
         """Note what is to be drawn, and return it: followed, if the request is."""
-        self.order = order if self.journey is None else replace(order, journey=self.journey)
-        return self.order
+        self.order = followed = order if self.journey is None else replace(order, journey=self.journey)
+        return followed
 
     @property
     def elapsed_s(self) -> float:

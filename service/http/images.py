@@ -17,12 +17,12 @@ from service.encoding import CONTENT_TYPES, png_encoder
 from service.errors import InputFault, InvalidInput, StaleDigest
 from service.generation.order import Order
 from service.generation.sampling import place_generate
-from service.http.answering import Answer
 from service.http.charging import charged
 from service.http.conditional import is_known
 from service.http.drawing import draw, patience_with, stages
 from service.http.exchange import exchange_of
 from service.http.query import named_model, parameters, wrong_parameter
+from service.http.whole import Whole
 from service.models.repository import Repository
 from service.models.served import ServedModel
 from service.packaging.facts import Facts
@@ -95,7 +95,7 @@ class ImageEndpoints:
             with charged(request, order.count):
                 drawing, packed = await draw(self._runtime, exchange, order, PNG, patience.deadline)
         timed = {**packed.headers, **headers, "Server-Timing": stages(drawing, packed)}
-        return Answer(packed.body, PNG, timed)
+        return Whole(packed.body, PNG, timed)
 
 
 def _asked(path: dict[str, str], given: dict[str, str], model: ServedModel) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -38,6 +39,7 @@ from service.errors import (
     UnusableModel,
 )
 from service.http.exchange import exchange_of
+from service.http.whole import Whole
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -224,6 +226,7 @@ def problem_document(error: Exception, request: Request) -> dict[str, Any]:
     return document
 
 
+@lru_cache(maxsize=64)
 def _reference(path: str) -> str:
     """Return a path as a URI reference to this very host: encoded, and never beginning as another's."""
     return "/" + quote(path.lstrip("/"), safe="/:@!$&'()*+,;=-._~")
@@ -241,7 +244,7 @@ def problem_response(error: Exception, request: Request) -> Response:
         headers["Retry-After"] = str(error.retry_after_s)
     if problem.retry_after_s is not None:
         headers["Retry-After"] = str(problem.retry_after_s)
-    return Response(orjson.dumps(problem_document(error, request)), problem.status, headers, MEDIA_TYPE)
+    return Whole(orjson.dumps(problem_document(error, request)), MEDIA_TYPE, headers, problem.status)
 
 
 def problem_bytes(error: Exception, request_id: str, root_path: str) -> bytes:

@@ -138,6 +138,44 @@ def test_nothing_is_worked_out_for_a_request_that_does_not_fit(
     assert work == []
 
 
+def test_while_there_is_no_room_a_look_at_the_number_is_enough(
+    narrow: LocalService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is wrong with a request that would not fit is told once there is room."""
+    monkeypatch.setattr(narrow.runtime.repository.resolve("grey").backend, "queue_limit", 2)
+    wrong = {"model": "grey", "n": 3, "colour": "blue"}
+    assert narrow.generate(wrong).status_code == 422, "nobody has been refused yet"
+    assert narrow.generate({"model": "grey", "n": 3}).status_code == 429
+    refused = narrow.generate(wrong)
+    assert refused.status_code == 429
+    assert "3 more do not fit" in refused.json()["detail"]
+    monkeypatch.setattr(narrow.runtime.studio, "_full_until", 0.0)
+    assert narrow.generate(wrong).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"n": 2, "colour": "blue"}, 422),  # it would fit
+        ({"n": 4}, 422),  # more than a request may have
+        ({"n": 0}, 422),
+        ({"n": "3"}, 422),
+        ({"n": True}, 422),
+        ({"model": 3, "n": 3}, 422),
+        ({"model": "nobody", "n": 3}, 404),
+        ({"n": 3, "latents": []}, 422),
+        ([], 422),
+        ({"n": 1}, 200),
+    ],
+)
+def test_what_cannot_be_seen_at_once_is_looked_at_closely_also_while_there_is_no_room(
+    narrow: LocalService, monkeypatch: pytest.MonkeyPatch, body: Any, status: int
+) -> None:
+    monkeypatch.setattr(narrow.runtime.repository.resolve("grey").backend, "queue_limit", 2)
+    assert narrow.generate({"model": "grey", "n": 3}).status_code == 429
+    assert narrow.post("/generate", body).status_code == status
+
+
 _ASKED = {"n": 1, "seed": 1}
 _under_way: list[Any] = []
 

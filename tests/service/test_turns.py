@@ -43,6 +43,28 @@ def test_one_row_is_not_stuck_behind_many() -> None:
     assert run_virtually(play()) == 2.0
 
 
+def test_long_jobs_have_runs_of_their_own_by_turns_and_what_is_left_of_one_is_filled_up() -> None:
+    backend = RecordingBackend(max_batch=8, quantum=2)
+
+    async def play() -> None:
+        batcher = Batcher(1, RecordingObserver())
+        await asyncio.gather(
+            *(batcher.submit(backend, load(name, rows), rows, FOREVER) for name, rows in JOBS.items())
+        )
+
+    run_virtually(play())
+    assert [[(part.payload.rows[0][0], part.rows) for part in run.parts] for run in backend.runs] == [
+        [("a", 8)],
+        [("b", 8)],
+        [("c", 8)],
+        [("a", 3), ("b", 5)],
+        [("c", 2), ("b", 3)],
+    ]
+
+
+JOBS = {"a": 11, "b": 16, "c": 10}
+
+
 @pytest.mark.parametrize(("lanes", "longest"), [(1, 0.02 + 0.01), (2, 0.01), (3, 0.01)])
 def test_a_short_job_waits_for_a_short_run_of_a_long_one_at_most(lanes: int, longest: float) -> None:
     """Once short jobs come, long ones leave them a lane; on the only one they run two rows at a time."""
