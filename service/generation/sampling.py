@@ -6,6 +6,8 @@ import secrets
 from collections.abc import Sequence
 from contextlib import suppress
 
+import orjson
+
 from contract.latents import MAX_SEED
 from service.backend import Seeded
 from service.errors import InvalidInput, UnknownModel
@@ -28,8 +30,15 @@ from service.requests.reading import read_body_as
 from service.requests.wording import Location, describe, fault_at
 
 
-def glimpse_generate(document: object, repository: Repository) -> Glimpse | None:
-    """Return the model and the number of images that a document names, if that can be seen at once."""
+def glimpse_generate(body: bytes, repository: Repository) -> Glimpse | None:
+    """Return the model and the number of images that a body names, if that can be seen at once.
+
+    It is read as quickly as can be, and may break any rule of ours for JSON.
+    """
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
     if not isinstance(document, dict) or document.get("latents") is not None:
         return None
     count, reference = document.get("n", 1), document.get("model")

@@ -44,8 +44,8 @@ class UseCase:
 
     read: Callable[[object, Repository], Any]
     place: Callable[[Any, Repository], Order]
-    glimpse: Callable[[object, Repository], Glimpse | None] = lambda *_: None
-    """What a document asks for at first sight, if that can be seen."""
+    glimpse: Callable[[bytes, Repository], Glimpse | None] = lambda *_: None
+    """What a body asks for at first sight, if that can be seen."""
 
 
 _SAMPLING = UseCase(read_generate, place_generate, glimpse_generate)
@@ -114,13 +114,12 @@ class DrawingEndpoints:
         repository, studio = self._runtime.repository, self._runtime.studio
 
         def read() -> Body:
-            document = parse_json(body)
-            if studio.was_full and (seen := case.glimpse(document, repository)) is not None:
-                exchange.order = seen
-                studio.require_room(seen.model.backend, seen.count)
-            return case.read(document, repository)  # type: ignore[no-any-return]
+            return case.read(parse_json(body), repository)  # type: ignore[no-any-return]
 
         light = len(body) <= _LIGHT_BODY_BYTES
+        if light and studio.was_full and (seen := case.glimpse(body, repository)) is not None:
+            exchange.order = seen
+            studio.require_room(seen.model.backend, seen.count)
         if light:
             asked = read()
         else:
