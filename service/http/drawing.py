@@ -117,10 +117,10 @@ class DrawingEndpoints:
             return case.read(parse_json(body), repository)  # type: ignore[no-any-return]
 
         light = len(body) <= _LIGHT_BODY_BYTES
-        if light and studio.was_full and (seen := case.glimpse(body, repository)) is not None:
-            exchange.order = seen
-            studio.require_room(seen.model.backend, seen.count)
         if light:
+            if studio.was_full and (seen := case.glimpse(body, repository)) is not None:
+                exchange.order = seen
+                studio.require_room(seen.model.backend, seen.count)
             asked = read()
         else:
             async with self._heavy:

@@ -73,8 +73,9 @@ def _try(content: Verified, asked: Mapping[str, Any], engine: Engine) -> Proof:
     variant = chosen_variant(manifest, asked["precision"], asked["device"])
     model = audited(content.files[variant.file], manifest, max_batch, asked["budget_bytes"])
     if asked["device"] == "cpu":
-        model = quick_form(model, max_batch, asked["budget_bytes"])
-    rows = max_batch if asked["device"] == "cpu" else min(max_batch, _ROWS_OF_OTHERS)
+        model, rows = quick_form(model, max_batch, asked["budget_bytes"]), max_batch
+    else:
+        rows = min(max_batch, _ROWS_OF_OTHERS)
     return proved_session(model, manifest, engine, rows, variant).proof
 
 
