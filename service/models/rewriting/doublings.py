@@ -13,7 +13,7 @@ Shapes: N rows, H by W what is doubled, O output channels, I input channels, h b
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -93,12 +93,6 @@ class DoublingsInPhases(Rewriting):
                 yield _renamed(one, before, name)
             kinds.append(name)
         yield from self._interleaved(kinds, made, doubling)
-
-    def left_out(self, nodes: Iterable[onnx.NodeProto]) -> list[onnx.NodeProto]:
-        """Return the nodes that repeat pixels for nobody any more."""
-        nodes = list(nodes)
-        taken = {name for node in nodes for name in node.input} | self._outputs
-        return [node for node in nodes if node.output[0] in self._repeated and node.output[0] not in taken]
 
     def _doubling(self, node: onnx.NodeProto) -> _Doubling | None:
         """Return what layer a node is, if it is one that doubles an image, and is quicker as four."""

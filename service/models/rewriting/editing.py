@@ -37,11 +37,6 @@ class Rewriting(ABC):
     def instead_of(self, node: onnx.NodeProto) -> Iterable[onnx.NodeProto]:
         """Return what takes a node's place, itself if it stays; asked for each node in the graph's order."""
 
-    def left_out(self, nodes: Iterable[onnx.NodeProto]) -> list[onnx.NodeProto]:
-        """Return those of all the nodes that take the graph's place which are not needed after all."""
-        del nodes
-        return []
-
     def written(self) -> onnx.ModelProto:
         """Return the graph as it is written now; the one that was given stays as it is."""
         result = onnx.ModelProto()
@@ -50,11 +45,11 @@ class Rewriting(ABC):
         if _has_graphs_inside(graph):
             return result
         nodes = [new for node in self._model.graph.node for new in self.instead_of(node)]
-        left_out = {node.output[0] for node in self.left_out(nodes)}
-        del graph.node[:]
-        graph.node.extend(node for node in nodes if node.output[0] not in left_out)
-        graph.initializer.extend(self._new)
-        _let_go_of_unused_weights(graph)
+        taken = _taken_in(nodes, {output.name for output in graph.output})
+        weights = [*self._model.graph.initializer, *self._new]
+        del graph.node[:], graph.initializer[:]
+        graph.node.extend(node for node in nodes if not taken.isdisjoint(node.output))
+        graph.initializer.extend(tensor for tensor in weights if tensor.name in taken)
         return result
 
     @cached_property
@@ -118,7 +113,10 @@ def _has_graphs_inside(graph: onnx.GraphProto) -> bool:
     return any(attribute.HasField("g") or attribute.graphs for attribute in attributes)
 
 
-def _let_go_of_unused_weights(graph: onnx.GraphProto) -> None:
-    taken = {name for node in graph.node for name in node.input} | {output.name for output in graph.output}
-    for tensor in [tensor for tensor in graph.initializer if tensor.name not in taken]:
-        graph.initializer.remove(tensor)
+def _taken_in(nodes: list[onnx.NodeProto], outputs: set[str]) -> set[str]:
+    """Return the names of all values that the outputs come of, themselves among them."""
+    taken = set(outputs)
+    for node in reversed(nodes):  # a value is made before it is taken in
+        if not taken.isdisjoint(node.output):
+            taken.update(name for name in node.input if name)
+    return taken
