@@ -13,8 +13,10 @@ from service.models.rewriting.single_pixels import SinglePixelsAsProducts
 
 __all__ = ["FORM", "as_cpus_are_quick_at"]
 
-FORM = 2
+FORM = 3
 """Of what is run; another number where graphs are written otherwise, as one may survive and the other not."""
+_MOST_BYTES = 2**31 - 2**24
+"""Of a file's weights, and what a run holds beside them: a larger file could not be handed over."""
 
 
 def as_cpus_are_quick_at(model: onnx.ModelProto, max_batch: int, most_bytes: int) -> onnx.ModelProto:
@@ -30,7 +32,7 @@ def as_cpus_are_quick_at(model: onnx.ModelProto, max_batch: int, most_bytes: int
     for rewriting in rewritings:
         result = rewriting(result).written()
     try:
-        check_budget(result, max_batch, most_bytes)
+        check_budget(result, max_batch, min(most_bytes, _MOST_BYTES))
     except UnusableModel:
         return model
     return result

@@ -58,11 +58,6 @@ class DoublingsInPhases(Rewriting):
 
     def __init__(self, model: onnx.ModelProto) -> None:
         super().__init__(model)
-        self._outputs = {value.name for value in model.graph.output}
-        self._takers: dict[str, list[onnx.NodeProto]] = {}
-        for node in model.graph.node:
-            for name in node.input:
-                self._takers.setdefault(name, []).append(node)
         self._repeated: dict[str, str] = {}
         """Images whose pixels were repeated, and what they were made of."""
         self._made: set[str] = set()
@@ -123,16 +118,27 @@ class DoublingsInPhases(Rewriting):
         coordinates = given.get("coordinate_transformation_mode", b"half_pixel")
         how = (coordinates, given.get("nearest_mode", b"round_prefer_floor"))
         is_nearest = given.get("mode", b"nearest") == b"nearest" and how in _REPEATING
-        before, after = (self.shapes[name] for name in (node.input[0], node.output[0]))
-        return is_nearest and before[:2] == after[:2] and self._is_doubled(node.input[0], node.output[0])
+        source, made = node.input[0], node.output[0]
+        if not is_nearest or not self._is_doubled(source, made) or not self._has_whole_factors(node):
+            return False
+        return self.shapes[source][1] == self.shapes[made][1]
+
+    def _has_whole_factors(self, node: onnx.NodeProto) -> bool:
+        """Tell whether what makes an image twice as large scales it by two: four pixels by 2.2 are eight."""
+        given = settings_of(node)
+        scales = list(node.input[:3])[-1]  # in opset 10 the second input, and the third one later
+        if not scales:  # its sizes are said
+            return bool(given.get("keep_aspect_ratio_policy", b"stretch") == b"stretch")
+        value = self.constant(scales)
+        return "axes" not in given and value is not None and value.tolist() == [1, 1, 2, 2]
 
     def _is_doubled(self, source: str, made: str) -> bool:
-        before, after = self.shapes[source], self.shapes[made]
+        before, after = self.shapes.get(source, ()), self.shapes.get(made, ())
         return len(before) == len(after) == 4 and after[2:] == (2 * before[2], 2 * before[3])
 
     def _pointwise_after(self, name: str) -> Iterator[onnx.NodeProto]:
         """Yield what is done to each pixel alike after a layer, as long as nobody wants what is before it."""
-        while name not in self._outputs and len(takers := self._takers.get(name, [])) == 1:
+        while name not in self.outputs and len(takers := self.takers(name)) == 1:
             node = takers[0]
             is_alone = len(node.output) == 1 and all(map(self.is_given, node.input[1:]))
             if not is_operator(node, *_POINTWISE) or not is_alone:

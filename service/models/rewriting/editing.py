@@ -15,6 +15,8 @@ from onnx import TensorProto, helper, numpy_helper
 from service.models.graph_shapes import Skeleton
 
 _OF_AN_IMAGE = 4
+_MANY_ROWS = 61
+"""What a row is of the same shape for one and for so many is taken not to depend on how many there are."""
 
 
 class Rewriting(ABC):
@@ -29,8 +31,15 @@ class Rewriting(ABC):
 
     def __init__(self, model: onnx.ModelProto) -> None:
         self._model = model
-        fed = {value.name for value in model.graph.input}
-        self._given = {tensor.name: tensor for tensor in model.graph.initializer if tensor.name not in fed}
+        self._fed = {value.name for value in model.graph.input}
+        self.outputs = {value.name for value in model.graph.output}
+        self._given = {
+            tensor.name: tensor for tensor in model.graph.initializer if tensor.name not in self._fed
+        }
+        self._takers: dict[str, list[onnx.NodeProto]] = {}
+        for node in model.graph.node:
+            for name in set(node.input):
+                self._takers.setdefault(name, []).append(node)
         self._new: list[TensorProto] = []
 
     @abstractmethod
@@ -45,7 +54,7 @@ class Rewriting(ABC):
         if _has_graphs_inside(graph):
             return result
         nodes = [new for node in self._model.graph.node for new in self.instead_of(node)]
-        taken = _taken_in(nodes, {output.name for output in graph.output})
+        taken = _taken_in(nodes, self.outputs) | self._fed  # what may be fed has a value for when it is not
         weights = [*self._model.graph.initializer, *self._new]
         del graph.node[:], graph.initializer[:]
         graph.node.extend(node for node in nodes if not taken.isdisjoint(node.output))
@@ -54,13 +63,32 @@ class Rewriting(ABC):
 
     @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """The shape of every value for a single row; ``UnusableModel`` if they do not follow from inputs'."""
-        return {name: value.shape for name, value in Skeleton(self._model).values(1).items()}
+        """The shape for a single row of each value that has a row for each one fed, and of the same shape.
+
+        Raises ``UnusableModel`` if shapes do not follow from the inputs'.
+        """
+        skeleton = Skeleton(self._model)
+        one, many = skeleton.values(1), skeleton.values(_MANY_ROWS)
+        return {
+            name: value.shape
+            for name, value in one.items()
+            if value.shape[:1] == (1,) and many[name].shape == (_MANY_ROWS, *value.shape[1:])
+        }
+
+    def takers(self, name: str) -> list[onnx.NodeProto]:
+        """Return the nodes that take a value in."""
+        return self._takers.get(name, [])
 
     def kernel(self, node: onnx.NodeProto) -> NDArray[np.float32] | None:
-        """Return the weights of a convolution of images as they are, if the graph holds them as float32."""
-        tensor = self._given.get(node.input[1])
+        """Return the weights of a convolution of images as they are, if the graph holds them as float32.
+
+        None if they are those of another node too: each would have a copy of its own, without end.
+        """
+        name = node.input[1]
+        tensor = self._given.get(name)
         if tensor is None or tensor.data_type != TensorProto.FLOAT or len(tensor.dims) != _OF_AN_IMAGE:
+            return None
+        if len(self.takers(name)) > 1 or name in self.outputs:
             return None
         return numpy_helper.to_array(tensor)
 
@@ -71,6 +99,16 @@ class Rewriting(ABC):
     def given(self, name: str) -> NDArray[Any]:
         """Return a value that the file holds."""
         return numpy_helper.to_array(self._given[name])
+
+    def constant(self, name: str) -> NDArray[Any] | None:
+        """Return a value that the graph states, as a weight or by a node of its own."""
+        if self.is_given(name):
+            return self.given(name)
+        for node in self._model.graph.node:
+            if is_operator(node, "Constant") and name in node.output:
+                stated = settings_of(node).get("value")
+                return None if stated is None else numpy_helper.to_array(stated)
+        return None
 
     def add(self, name: str, value: NDArray[Any]) -> str:
         """Add a weight, and return its name."""

@@ -41,7 +41,7 @@ class SinglePixelsAsProducts(Rewriting):
         yield helper.make_node("Reshape", [f"{name}/product", shape], [made], node.name)
 
     def _is_of_one_pixel(self, node: onnx.NodeProto, size: tuple[int, ...]) -> bool:
-        if not is_plain(node, size, stride=None) or self.shapes[node.input[0]][2:] != (1, 1):
+        if not is_plain(node, size, stride=None) or self.shapes.get(node.input[0], ())[2:] != (1, 1):
             return False
         is_whole = not any(pads_of(node)) and not any(settings_of(node).get("output_padding", []))
         return is_whole and all(map(self.is_given, node.input[2:]))

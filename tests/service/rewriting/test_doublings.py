@@ -97,6 +97,70 @@ def test_convolutions_of_repeated_pixels(size: tuple[int, int], pads: list[int],
     assert_same_images(written, model, (3, 32, 5, 7))
 
 
+def resized(node: onnx.NodeProto, **weights: np.ndarray) -> onnx.ModelProto:
+    """Return a graph of a resize of 16 channels of 4 by 4, which makes ``large``, and a convolution."""
+    layer = helper.make_node("Conv", ["large", "kernel"], ["y"], pads=[1, 1, 1, 1])
+    return graph_of([node, layer], [16, 4, 4], {"kernel": kernel(16, 16, 3, 3), **weights})
+
+
+@pytest.mark.parametrize(
+    ("scales", "is_doubling"),
+    [([1, 1, 2, 2], True), ([1, 1, 2.2, 2.2], False), ([1, 1.05, 2, 2], False), ([1, 1, 2, 2.1], False)],
+)
+@pytest.mark.parametrize("stated_by", ["a weight", "a node"])
+def test_only_twice_is_twice_and_not_what_is_rounded_to_it(
+    scales: list[float],
+    is_doubling: bool,  # noqa: FBT001 - a parameter of the test
+    stated_by: str,
+) -> None:
+    node = helper.make_node("Resize", ["x", "", "scales"], ["large"], **PLAIN_REPEAT)
+    value = np.array(scales, np.float32)
+    if stated_by == "a weight":
+        model = resized(node, scales=value)
+    else:
+        model = resized(node)
+        stated = helper.make_node("Constant", [], ["scales"], value=onnx.numpy_helper.from_array(value))
+        model.graph.node.insert(0, stated)
+    written = in_phases(model)
+    assert ("Resize" not in operators(written)) is is_doubling
+    assert "Constant" not in operators(written) or not is_doubling
+    assert_same_images(written, model, (3, 16, 4, 4))
+
+
+@pytest.mark.parametrize(
+    ("settings_of_it", "is_doubling"),
+    [
+        ({}, True),
+        ({"keep_aspect_ratio_policy": "stretch"}, True),
+        ({"keep_aspect_ratio_policy": "not_larger"}, False),
+    ],
+)
+def test_sizes_may_be_said_instead(settings_of_it: dict[str, Any], is_doubling: bool) -> None:  # noqa: FBT001 - a parameter
+    node = helper.make_node(
+        "Resize", ["x", "", "", "sizes"], ["large"], axes=[2, 3], **PLAIN_REPEAT, **settings_of_it
+    )
+    model = resized(node, sizes=np.array([8, 8]))
+    written = in_phases(model)
+    assert ("Resize" not in operators(written)) is is_doubling
+    assert_same_images(written, model, (3, 16, 4, 4))
+
+
+def test_scales_of_some_axes_stay() -> None:
+    node = helper.make_node("Resize", ["x", "", "scales"], ["large"], axes=[2, 3], **PLAIN_REPEAT)
+    model = resized(node, scales=np.array([2, 2], np.float32))
+    assert operators(in_phases(model)) == ["Resize", "Conv"]
+
+
+def test_resizes_of_old_operator_sets_have_their_scales_in_another_place() -> None:
+    for scale, is_doubling in ((2, True), (2.2, False)):
+        node = helper.make_node("Resize", ["x", "scales"], ["large"])
+        model = resized(node, scales=np.array([1, 1, scale, scale], np.float32))
+        model.opset_import[0].version = 10
+        written = in_phases(model)
+        assert ("Resize" not in operators(written)) is is_doubling
+        assert_same_images(written, model, (3, 16, 4, 4))
+
+
 @given(
     operator=st.sampled_from(["ConvTranspose", "Conv"]),
     size=st.tuples(st.integers(1, 7), st.integers(1, 7)),
