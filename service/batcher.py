@@ -215,8 +215,7 @@ class Batcher:
                 elif self._busy_with_long == self._lanes - 1:
                     continue
             # Crumbs for everybody cost more than they help: each part is put together, and told of.
-            least = most if line is queue.long else 1
-            batch = taken(line, queue.candidates(line, jobs, now), most, least)
+            batch = taken(line, queue.candidates(line, jobs, now), most, in_turns=line is queue.long)
             if batch:
                 queue.last_was_short = line is queue.short
                 self._count(queue, -rows_of(batch))

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from itertools import accumulate
 from typing import Any, Protocol
 
-from service.fair_shares import fair_shares
 from service.jobs import Job, Part
 from service.queues import Queue
+from service.shares import fair_shares, shares_in_turns
 
 Batch = list[tuple[Job[Any, Any], Part[Any]]]
 
@@ -51,22 +50,20 @@ def rows_of(batch: Batch) -> int:
     return sum([part.rows for _, part in batch])
 
 
-def taken(line: deque[Job[Any, Any]], jobs: list[Job[Any, Any]], most: int, least: int) -> Batch:
-    """Take so many rows off a line's first jobs, in fair shares; jobs with rows left go to its end.
+def taken(line: deque[Job[Any, Any]], jobs: list[Job[Any, Any]], most: int, *, in_turns: bool) -> Batch:
+    """Take up to so many rows off a line's jobs: of all alike, or of one after another where they take turns.
 
-    Each gets ``least`` rows, or all that it waits for; those for whom nothing is left have another turn.
+    A job with rows left goes to the line's end; one that has only filled up a run before its own turn stays
+    at the head.
     """
-    batch = []
-    waiting = [job.rows - job.next_row for job in jobs]
-    portions = accumulate(min(rows, least) for rows in waiting)
-    fed = next((count for count, rows in enumerate(portions, 1) if rows >= most), len(jobs))
-    jobs, waiting = jobs[:fed], waiting[:fed]
-    shares = waiting if sum(waiting) <= most else fair_shares(waiting, most)
-    for job, share in zip(jobs, shares, strict=True):
-        if share == 0:
-            continue
-        batch.append((job, job.take(share)))
+    share_out = shares_in_turns if in_turns else fair_shares
+    shares = share_out([job.waiting for job in jobs], most)
+    batch = [(job, job.take(share)) for job, share in zip(jobs, shares, strict=True) if share]
+    for job, _ in batch:
         line.remove(job)
-        if job.waiting:
-            line.append(job)
+    unfinished = [job for job, _ in batch if job.waiting]
+    if in_turns and len(batch) > 1:
+        line.extendleft(unfinished)  # the last one, if any
+    else:
+        line.extend(unfinished)
     return batch

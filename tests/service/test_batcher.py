@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from service.batcher import Batcher
 from service.errors import DeadlineExceeded, QueueFull, Unavailable
-from service.fair_shares import fair_shares
 from service.jobs import Delivery, Part
 from tests.fakes.backends import FOREVER, Crash, Load, RecordingBackend, RecordingObserver, Spoilt, load
 from tests.fakes.virtual_time import run_virtually
@@ -385,13 +384,3 @@ def test_draining_finishes_what_was_accepted_and_refuses_the_rest() -> None:
         assert flat(await accepted) == [("accepted", 0), ("accepted", 1), ("accepted", 2)]
 
     run_virtually(play())
-
-
-@given(st.lists(st.integers(0, 100), max_size=20), st.integers(0, 64))
-def test_shares_are_fair(waiting: list[int], limit: int) -> None:
-    shares = fair_shares(waiting, limit)
-    assert sum(shares) == min(limit, sum(waiting))
-    assert all(0 <= share <= rows for share, rows in zip(shares, waiting, strict=True))
-    unfilled = [share for share, rows in zip(shares, waiting, strict=True) if share < rows]
-    # Whoever wanted more got at most one row less than anybody else.
-    assert not unfilled or min(unfilled) >= max(shares) - 1

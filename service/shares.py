@@ -10,6 +10,8 @@ def fair_shares(waiting: Sequence[int], limit: int) -> list[int]:
 
     Earlier jobs get the remainder. The shares sum to min(limit, total waiting).
     """
+    if sum(waiting) <= limit:
+        return list(waiting)
     shares = [0] * len(waiting)
     hungry = [job for job, rows in enumerate(waiting) if rows > 0]
     left = limit
@@ -20,4 +22,16 @@ def fair_shares(waiting: Sequence[int], limit: int) -> list[int]:
             shares[job] += share
             left -= share
         hungry = [job for job in hungry if shares[job] < waiting[job]]
+    return shares
+
+
+def shares_in_turns(waiting: Sequence[int], limit: int) -> list[int]:
+    """Give out ``limit`` rows to jobs with ``waiting`` rows each: all that the first can use, then the next.
+
+    The shares sum to min(limit, total waiting).
+    """
+    shares = []
+    for rows in waiting:
+        shares.append(min(rows, limit))
+        limit -= shares[-1]
     return shares
