@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import time
 from collections.abc import Callable
+from typing import Any
+
+import pytest
 
 from service.http.protocol.joined import Joined
-from tests.fakes.listening import Listening
+from tests.fakes.listening import PATIENCE_S, ROOMY, Listening, listening
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n"
 
@@ -29,12 +34,14 @@ class Recorder:
         return self.closing
 
 
-def recorded(act: Callable[[Joined, Recorder], None], *, turns: int = 0) -> list[bytes | str]:
+def recorded(
+    act: Callable[[Joined, Recorder], None], *, turns: int = 0, has_body: bool = True
+) -> list[bytes | str]:
     """Return what a transport was asked to do, so many turns of the event loop later."""
 
     async def main() -> list[bytes | str]:
         transport = Recorder()
-        act(Joined(transport, asyncio.get_running_loop()), transport)
+        act(Joined(transport, asyncio.get_running_loop(), has_body=has_body), transport)
         for _ in range(turns):
             await asyncio.sleep(0)
         return list(transport.done)
@@ -69,6 +76,10 @@ def test_a_head_that_nothing_follows_leaves_at_the_end_of_the_turn() -> None:
     assert recorded(in_pieces(HEAD), turns=1) == [HEAD]
 
 
+def test_a_head_that_no_body_can_follow_waits_for_nothing() -> None:
+    assert recorded(in_pieces(HEAD), has_body=False) == [HEAD]
+
+
 def test_nobody_waits_for_leave_to_send_a_body() -> None:
     interim = b"HTTP/1.1 100 Continue\r\n\r\n"
     assert recorded(in_pieces(interim)) == [interim]
@@ -85,7 +96,17 @@ def test_a_connection_is_closed_after_its_last_head() -> None:
     assert recorded(act, turns=2) == [HEAD, "closed"]
 
 
-def test_nothing_is_written_on_a_connection_that_closes() -> None:
+@pytest.mark.parametrize("has_body", [True, False])
+def test_nothing_is_written_on_a_connection_that_closes(has_body: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    def act(joined: Joined, transport: Recorder) -> None:
+        transport.closing = True
+        joined.write(HEAD)
+        joined.write(b"hello")
+
+    assert recorded(act, turns=2, has_body=has_body) == []
+
+
+def test_a_head_does_not_outlive_its_connection() -> None:
     def act(joined: Joined, transport: Recorder) -> None:
         joined.write(HEAD)
         transport.closing = True
@@ -107,3 +128,34 @@ def test_a_client_that_awaits_leave_gets_it_first(roomy: Listening) -> None:
         assert client.socket.recv(2**16) == b"HTTP/1.1 100 Continue\r\n\r\n"
         client.send(b"hello")
         assert client.answer().body == b"5"
+
+
+def test_a_client_that_asks_for_a_head_and_says_no_more_gets_it(roomy: Listening) -> None:
+    for _ in range(30):
+        with roomy.connect() as client:
+            client.send(b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n")
+            client.socket.shutdown(socket.SHUT_WR)
+            assert client.rest().startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+def test_a_client_that_leaves_with_requests_ahead_is_no_error(loop: asyncio.AbstractEventLoop) -> None:
+    faults: list[Exception | None] = []
+
+    async def late(_scope: Any, _receive: Any, send: Any) -> None:
+        await asyncio.sleep(0.1)
+        try:
+            headers = [(b"content-length", b"2")]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": b"ok"})
+        except Exception as error:  # noqa: BLE001 - whatever it is
+            faults.append(error)
+        else:
+            faults.append(None)
+
+    with listening(late, loop, ROOMY) as server:
+        with server.connect() as client:
+            client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 3)
+        patience = time.monotonic() + PATIENCE_S
+        while len(faults) < 2 and time.monotonic() < patience:
+            time.sleep(0.01)
+    assert faults == [None, None], "it is seen to have left when the first answer was sent"

@@ -15,18 +15,25 @@ _WORTH_COPYING = 64 * 1024
 
 
 class Joined:
-    """The transport of one answer, whose head waits for what follows in the same turn of the event loop."""
+    """The transport of one answer, whose head waits for what follows in the same turn of the event loop.
+
+    What is written once the connection closes is for nobody: uvicorn notes that a client has left on its last
+    request only, and it may have sent others ahead of their answers.
+    """
 
     __slots__ = ("_head", "_is_begun", "_loop", "_transport")
 
-    def __init__(self, transport: Any, loop: asyncio.AbstractEventLoop) -> None:  # noqa: ANN401 - asyncio's or uvloop's
+    def __init__(self, transport: Any, loop: asyncio.AbstractEventLoop, *, has_body: bool) -> None:  # noqa: ANN401 - asyncio's or uvloop's
+        """A head that no body follows (``has_body``) waits for nothing."""
         self._transport = transport
         self._loop = loop
         self._head = b""
-        self._is_begun = False
+        self._is_begun = not has_body
 
     def write(self, data: bytes) -> None:
         """Send the next bytes of the answer: the head when something follows, or the turn ends."""
+        if self._transport.is_closing():
+            return
         if self._head:
             head, self._head = self._head, b""
             if len(data) > _WORTH_COPYING:

@@ -93,7 +93,8 @@ class GuardedHttpTools(Guarded, HttpToolsProtocol):
         if len(self.pipeline) >= _MOST_AHEAD:
             raise MalformedRequest(f"More than {_MOST_AHEAD} requests were sent ahead of their answers.")
         super().on_headers_complete()
-        self.cycle.transport = Joined(self.transport, self.loop)
+        has_body = self.parser.get_method() != b"HEAD"
+        self.cycle.transport = Joined(self.transport, self.loop, has_body=has_body)
         self.connection.carry(self.scope)
         self.phase, self._body_bytes = BODY, 0
 
