@@ -62,8 +62,10 @@ def loaded(
     model = audited(files[variant.file], manifest, max_batch, settings.model_budget_bytes)
     proof = None if measured is None else proof_in(measured, max_batch, engine.device)
     if engine.device == "cpu":
-        model = quick_form(model, max_batch, settings.model_budget_bytes)
-    session = proved_session(model, manifest, engine, max_batch, variant, proof)
+        most_bytes = settings.model_budget_bytes
+        session = quickest_session(model, manifest, engine, max_batch, variant, most_bytes, proof)
+    else:
+        session = proved_session(model, manifest, engine, max_batch, variant, proof)
     backend = ModelBackend(
         session,
         manifest.latent,
@@ -109,6 +111,32 @@ def quick_form(model: onnx.ModelProto, max_batch: int, most_bytes: int) -> onnx.
             extra={"event": "model-not-rewritten"},
         )
         return model
+
+
+def quickest_session(
+    model: onnx.ModelProto,
+    manifest: Manifest,
+    engine: Engine,
+    max_batch: int,
+    variant: Variant,
+    most_bytes: int,
+    proof: Proof | None = None,
+) -> Session:
+    """Load an audited graph in its quick form, or as it is if that is no good (:func:`proved_session`)."""
+    form = quick_form(model, max_batch, most_bytes)
+    try:
+        return proved_session(form, manifest, engine, max_batch, variant, proof)
+    except UnusableModel as error:
+        if form is model:
+            raise
+        fault = error
+    session = proved_session(model, manifest, engine, max_batch, variant)
+    logger.warning(
+        "a graph is run as it is, as it is no good rewritten: %s",
+        fault,
+        extra={"event": "model-not-rewritten"},
+    )
+    return session
 
 
 def proved_session(

@@ -23,7 +23,7 @@ from service.backend import rows_per_run
 from service.engine import Engine, Proof, document_of
 from service.errors import UnusableModel
 from service.models.graph_file import audited
-from service.models.loading import proved_session, quick_form
+from service.models.loading import proved_session, quickest_session
 from service.models.places import sentence
 from service.models.variant import chosen_variant
 from service.models.verification import Verified, verified
@@ -73,9 +73,9 @@ def _try(content: Verified, asked: Mapping[str, Any], engine: Engine) -> Proof:
     variant = chosen_variant(manifest, asked["precision"], asked["device"])
     model = audited(content.files[variant.file], manifest, max_batch, asked["budget_bytes"])
     if asked["device"] == "cpu":
-        model, rows = quick_form(model, max_batch, asked["budget_bytes"]), max_batch
-    else:
-        rows = min(max_batch, _ROWS_OF_OTHERS)
+        most_bytes = asked["budget_bytes"]
+        return quickest_session(model, manifest, engine, max_batch, variant, most_bytes).proof
+    rows = min(max_batch, _ROWS_OF_OTHERS)
     return proved_session(model, manifest, engine, rows, variant).proof
 
 

@@ -47,15 +47,18 @@ class Rewriting(ABC):
         """Return what takes a node's place, itself if it stays; asked for each node in the graph's order."""
 
     def written(self) -> onnx.ModelProto:
-        """Return the graph as it is written now; the one that was given stays as it is."""
+        """Return the graph as it is written now, or the one that was given, which stays as it is."""
+        given = self._model.graph
+        if _has_graphs_inside(given):
+            return self._model
+        nodes = [new for node in given.node for new in self.instead_of(node)]
+        if nodes == list(given.node):
+            return self._model
         result = onnx.ModelProto()
         result.CopyFrom(self._model)
         graph = result.graph
-        if _has_graphs_inside(graph):
-            return result
-        nodes = [new for node in self._model.graph.node for new in self.instead_of(node)]
         taken = _taken_in(nodes, self.outputs) | self._fed  # what may be fed has a value for when it is not
-        weights = [*self._model.graph.initializer, *self._new]
+        weights = [*given.initializer, *self._new]
         del graph.node[:], graph.initializer[:]
         graph.node.extend(node for node in nodes if not taken.isdisjoint(node.output))
         graph.initializer.extend(tensor for tensor in weights if tensor.name in taken)

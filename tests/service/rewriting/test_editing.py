@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from service.models.rewriting import as_cpus_are_quick_at
 from service.models.rewriting.doublings import DoublingsInPhases
 from service.models.rewriting.editing import Rewriting
 from service.models.rewriting.narrow_convolutions import NarrowConvolutionsTransposed
@@ -15,26 +17,38 @@ from tests.fakes.layers import assert_same_images, drawn, graph_of, kernel, oper
 DOUBLED = {"strides": [2, 2], "pads": [1, 1, 1, 1]}
 
 
+def narrow(first: str, last: str) -> onnx.NodeProto:
+    """Return a layer that is rewritten."""
+    return helper.make_node("Conv", [first, "kernel"], [last], pads=[1, 1, 1, 1])
+
+
 def test_a_value_for_what_may_be_fed_stays_whether_anybody_takes_it_in_or_not() -> None:
-    nodes = [helper.make_node("Add", ["x", "shift"], ["y"])]
-    weights = {"shift": kernel(3), "unused": kernel(5)}
-    model = graph_of(nodes, [3], weights)
-    for name, value in weights.items():
-        model.graph.input.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, value.shape))
+    weights = {"kernel": kernel(3, 8, 3, 3), "shift": kernel(5), "unused": kernel(2)}
+    model = graph_of([narrow("x", "h"), helper.make_node("Add", ["h", "shift"], ["y"])], [8, 5, 5], weights)
+    for name in ("shift", "unused"):
+        shape = weights[name].shape
+        model.graph.input.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
     written = NarrowConvolutionsTransposed(model).written()
-    assert {tensor.name for tensor in written.graph.initializer} == set(weights)
-    np.testing.assert_array_equal(drawn(written, (2, 3)), drawn(model, (2, 3)))
+    assert operators(written) == ["ConvTranspose", "Add"]
+    assert {"shift", "unused"} < {tensor.name for tensor in written.graph.initializer}
+    np.testing.assert_allclose(drawn(written, (2, 8, 5, 5)), drawn(model, (2, 8, 5, 5)), atol=1e-4)
 
 
-def test_what_leads_nowhere_goes() -> None:
+def test_what_leads_nowhere_goes_with_what_was_rewritten() -> None:
     nodes = [
-        helper.make_node("Relu", ["x"], ["y"]),
+        narrow("x", "y"),
         helper.make_node("Mul", ["x", "factor"], ["product"]),
         helper.make_node("Relu", ["product"], ["left over"]),
     ]
-    written = NarrowConvolutionsTransposed(graph_of(nodes, [3], {"factor": kernel(3)})).written()
-    assert operators(written) == ["Relu"]
-    assert not written.graph.initializer
+    model = graph_of(nodes, [8, 5, 5], {"kernel": kernel(3, 8, 3, 3), "factor": kernel(5)})
+    written = NarrowConvolutionsTransposed(model).written()
+    assert operators(written) == ["ConvTranspose"]
+    assert_same_images(written, model, (2, 8, 5, 5))
+
+
+def test_a_graph_with_nothing_to_rewrite_is_the_one_that_was_given() -> None:
+    model = graph_of([helper.make_node("Relu", ["x"], ["y"])], [3], {})
+    assert as_cpus_are_quick_at(model, 16, 2**30) is model
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,11 @@ import pytest
 from contract.layout import ModelDirectory
 from contract.manifest import ImageOutput, read_manifest
 from contract.pixels import image_batch_to_pixels
-from service.models.loading import quick_form
+from service.engine import Engine
+from service.errors import UnusableModel
+from service.models.loading import load_model, quick_form
 from service.models.rewriting import as_cpus_are_quick_at
+from service.settings import load_settings
 from tests.fakes.layers import operators
 
 SHIPPED = Path(__file__).resolve().parents[3] / "models"
@@ -68,3 +71,39 @@ def test_a_graph_that_cannot_be_rewritten_is_run_as_it_is(
         assert quick_form(model, 64, 2**30) is model
     (record,) = caplog.records
     assert record.message == "a graph is run as it is, as it cannot be rewritten (KeyError)"
+
+
+def negated(model: onnx.ModelProto, *_: object) -> onnx.ModelProto:
+    """Return a graph that draws everything the other way round."""
+    result = onnx.ModelProto()
+    result.CopyFrom(model)
+    (last,) = [node for node in result.graph.node if "image" in node.output]
+    last.output[0] = f"before/{len(result.graph.node)}"
+    result.graph.node.append(onnx.helper.make_node("Neg", list(last.output), ["image"]))
+    return result
+
+
+def test_a_model_that_draws_something_else_rewritten_is_run_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, engine: Engine
+) -> None:
+    monkeypatch.setattr("service.models.loading.as_cpus_are_quick_at", negated)
+    with caplog.at_level(logging.WARNING, "forger.repository"):
+        served = load_model(ModelDirectory(SHIPPED, "digits", 2), load_settings({}), engine, lambda *_: None)
+    assert served.name == "digits"
+    (record,) = caplog.records
+    assert record.message.startswith("a graph is run as it is, as it is no good rewritten: the canary image")
+
+
+def test_a_model_that_is_no_good_in_either_form_is_refused(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, engine: Engine
+) -> None:
+    loading = "service.models.loading"
+    monkeypatch.setattr(f"{loading}.audited", lambda file, *_: negated(onnx.load_from_string(file)))
+    monkeypatch.setattr(f"{loading}.as_cpus_are_quick_at", lambda model, *_: negated(negated(model)))
+    directory = ModelDirectory(SHIPPED, "digits", 2)
+    with (
+        caplog.at_level(logging.WARNING, "forger.repository"),
+        pytest.raises(UnusableModel, match="the canary image"),
+    ):
+        load_model(directory, load_settings({}), engine, lambda *_: None)
+    assert not caplog.records, "nothing is said of forms where the model itself is wrong"
