@@ -57,8 +57,8 @@ def test_long_jobs_have_runs_of_their_own_by_turns_and_what_is_left_of_one_is_fi
         [("a", 8)],
         [("b", 8)],
         [("c", 8)],
-        [("a", 3), ("b", 5)],
-        [("c", 2), ("b", 3)],
+        [("a", 3), ("b", 5)],  # "b" fills it up, and its turn is still to come
+        [("b", 3), ("c", 2)],
     ]
 
 
