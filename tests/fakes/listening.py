@@ -7,7 +7,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
@@ -159,6 +159,14 @@ class Client:
             return True
 
 
+def wait_until(holds: Callable[[], bool]) -> None:
+    """Wait for what happens on a server's own thread."""
+    patience = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < patience
+        time.sleep(0.002)
+
+
 @contextmanager
 def listening(
     app: Any,
@@ -174,10 +182,7 @@ def listening(
     server = uvicorn.Server(uvicorn.Config(app, http=protocol, **options))
     door = socket.create_server(("127.0.0.1", 0), backlog=2048)
     ended = asyncio.run_coroutine_threadsafe(server.serve(sockets=[door]), loop)
-    patience = time.monotonic() + PATIENCE_S
-    while not server.started:
-        assert time.monotonic() < patience
-        time.sleep(0.005)
+    wait_until(lambda: server.started)
     try:
         yield Listening(door.getsockname()[1], server, refused)
     finally:

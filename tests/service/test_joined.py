@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from service.http.protocol.joined import Joined
-from tests.fakes.listening import PATIENCE_S, ROOMY, Listening, listening
+from tests.fakes.listening import ROOMY, Listening, listening, wait_until
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n"
 
@@ -155,8 +154,6 @@ def test_a_client_that_leaves_with_requests_ahead_is_no_error(loop: asyncio.Abst
     with listening(late, loop, ROOMY) as server:
         with server.connect() as client:
             client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 3)
-        state, patience = server.server.server_state, time.monotonic() + PATIENCE_S
-        while not faults or state.connections or state.tasks:
-            assert time.monotonic() < patience
-            time.sleep(0.01)
+        state = server.server.server_state
+        wait_until(lambda: bool(faults) and not state.connections and not state.tasks)
     assert not any(faults)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,7 +10,7 @@ import pytest
 from service.errors import ClientLeft
 from service.http.patience import Patience
 from service.http.presence import presence_of
-from tests.fakes.listening import PATIENCE_S, ROOMY, App, listening
+from tests.fakes.listening import PATIENCE_S, ROOMY, App, listening, wait_until
 
 
 class Waiting(App):
@@ -47,13 +45,6 @@ def app() -> Waiting:
     return Waiting()
 
 
-def _wait_until(holds: Callable[[], bool]) -> None:
-    patience = time.monotonic() + PATIENCE_S
-    while not holds():
-        assert time.monotonic() < patience
-        time.sleep(0.002)
-
-
 @pytest.mark.parametrize("before", [b"", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"])
 def test_what_is_done_for_a_connection_ends_with_it(
     app: Waiting, loop: asyncio.AbstractEventLoop, before: bytes
@@ -64,9 +55,9 @@ def test_what_is_done_for_a_connection_ends_with_it(
             client.send(before)
             assert client.answer().status == 200
         client.send(b"POST /wait HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nab")
-        _wait_until(lambda: app.begun == 1)
+        wait_until(lambda: app.begun == 1)
         client.socket.close()
-        _wait_until(lambda: app.left == 1)
+        wait_until(lambda: app.left == 1)
 
 
 def test_a_connection_that_the_service_cuts_off_ends_what_is_done_for_it(
@@ -74,19 +65,19 @@ def test_a_connection_that_the_service_cuts_off_ends_what_is_done_for_it(
 ) -> None:
     with listening(app, loop, ROOMY) as server, server.connect() as client:
         client.send(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
-        _wait_until(lambda: app.begun == 1)
+        wait_until(lambda: app.begun == 1)
         [guarded] = server.server.server_state.connections
         loop.call_soon_threadsafe(guarded.transport.abort)
-        _wait_until(lambda: app.left == 1)
+        wait_until(lambda: app.left == 1)
 
 
 def test_others_are_not_disturbed(app: Waiting, loop: asyncio.AbstractEventLoop) -> None:
     with listening(app, loop, ROOMY) as server, server.connect() as stays:
         stays.send(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
-        _wait_until(lambda: app.begun == 1)
+        wait_until(lambda: app.begun == 1)
         with server.connect() as leaves:
             leaves.send(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
-            _wait_until(lambda: app.begun == 2)
-        _wait_until(lambda: app.left == 1)
+            wait_until(lambda: app.begun == 2)
+        wait_until(lambda: app.left == 1)
         assert server.get().status == 200
         assert app.left == 1
